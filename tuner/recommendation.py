@@ -1,0 +1,152 @@
+"""The answer: what was recommended, and the evidence behind every number.
+
+A field that was not measured is null, never invented.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Interval(Part):
+    """An estimate with its confidence interval."""
+
+    estimate: float
+    low: float | None
+    high: float | None
+    confidence: float = 0.95
+
+
+class TimeInterval(Interval):
+    """Seconds to the target, calibrated; no interval where a run missed or only one ran."""
+
+    runs: int
+
+
+class RateInterval(Part):
+    """Learning rates within 10 % of the best expected time, at the answer's own batch."""
+
+    low: float
+    high: float
+
+
+class StepSeconds(Part):
+    """Seconds of one optimizer step as `fixed + per_sample * global_batch_size`."""
+
+    fixed: float
+    per_sample: float
+
+
+class TimeModel(Part):
+    """T(B) = steps_minimum * (1 + critical_batch_size / B) * step_seconds(B)."""
+
+    steps_minimum: float
+    critical_batch_size: float
+    step_seconds: StepSeconds
+
+
+class SharpnessAnswer(Part):
+    """Sharpness where the target was crossed, mean over the confirming runs."""
+
+    asam: float | None
+    keskar: float | None
+    hessian_top_eigenvalue: float | None
+
+
+class DeviceAnswer(Part):
+    """What was measured on."""
+
+    kind: str
+    name: str
+    memory_bytes: int
+
+
+class Candidate(Part):
+    """A confirmed configuration, its time and its sharpness."""
+
+    global_batch_size: int
+    micro_batch_size: int
+    gradient_accumulation_steps: int
+    learning_rate: float
+    runs: int
+    runs_reached: int
+    time_to_target_seconds: TimeInterval | None
+    final_metric: float | None
+    sharpness: SharpnessAnswer | None
+
+
+class Warning_(Part):
+    """Something the user should know about this answer."""
+
+    code: str
+    detail: str
+
+
+class HeldFixed(Part):
+    """What was not searched, also in steps at the recommended batch."""
+
+    optimizer: dict[str, float | bool | str]
+    schedule: str
+    gradient_clip_norm: float | None
+    warmup_samples: int | None
+    warmup_steps: int | None
+    horizon_samples: int | None
+    horizon_steps: int | None
+
+
+class Spending(Part):
+    """What the answer cost."""
+
+    device_seconds: float
+    device_seconds_by_stage: dict[str, float]
+    search_trials: int
+    training_runs: int
+
+
+class Recommendation(Part):
+    """The answer to one tuning job."""
+
+    micro_batch_size: int
+    gradient_accumulation_steps: int
+    data_parallel_size: int
+    global_batch_size: int
+    learning_rate: float | None
+    objective: Literal["time_to_target", "loss_at_budget"]
+    metric: Literal["validation_loss", "accuracy"]
+    target: float | None
+    target_origin: Literal["user", "automatic", "none"]
+    target_reached: bool | None
+    runs: int
+    runs_reached: int
+    closest_metric: float | None
+    evidence: Literal["full", "proxy", "throughput_only"]
+    limited_by: Literal["none", "memory", "dataset", "search_space", "budget"]
+    time_to_target_seconds: TimeInterval | None
+    metric_at_budget: Interval | None
+    steps_to_target: float | None
+    step_time_seconds: float
+    evaluation_seconds: float
+    samples_per_second: float
+    max_micro_batch_size: int
+    peak_memory_bytes: int
+    memory_limit_bytes: int
+    learning_rate_range: RateInterval | None
+    critical_batch_size: Interval | None
+    time_model: TimeModel | None
+    sharpness: SharpnessAnswer | None
+    device: DeviceAnswer
+    pareto: list[Candidate]
+    rivals: list[Candidate]
+    held_fixed: HeldFixed
+    spending: Spending
+    warnings: list[Warning_]
+    spec_digest: str
+    fingerprint: str
