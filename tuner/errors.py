@@ -45,6 +45,7 @@ class TunerError(Exception):
         code: Stable code; the class has a default.
         pointer: JSON Pointer into the user's spec, where one field is to blame.
         facts: Numbers behind it.
+        traceback: Of the user's own code, where that raised.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -56,18 +57,25 @@ class TunerError(Exception):
         code: str | None = None,
         pointer: str | None = None,
         facts: Mapping[str, Any] | None = None,
+        traceback: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.problem_code = code or self.code
         self.pointer = pointer
+        self.traceback = traceback
         self.facts = facts
+        self.traceback = traceback
 
     @property
     def problem(self) -> Problem:
         """The same as a record, to be stored and shown."""
         return Problem(
-            code=self.problem_code, detail=self.detail, pointer=self.pointer, facts=self.facts
+            code=self.problem_code,
+            detail=self.detail,
+            pointer=self.pointer,
+            traceback=self.traceback,
+            facts=self.facts,
         )
 
 

@@ -83,7 +83,7 @@ class Candidate(Part):
     sharpness: SharpnessAnswer | None
 
 
-class Warning_(Part):
+class Caution(Part):
     """Something the user should know about this answer."""
 
     code: str
@@ -147,6 +147,6 @@ class Recommendation(Part):
     rivals: list[Candidate]
     held_fixed: HeldFixed
     spending: Spending
-    warnings: list[Warning_]
+    warnings: list[Caution]
     spec_digest: str
     fingerprint: str

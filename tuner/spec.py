@@ -440,7 +440,10 @@ class TuningSpec(Strict):
                 f"objective.metric accuracy needs training.task classification, "
                 f"not {self.training.task}"
             )
-        if self.dataset.kind == "sklearn" and self.training.task != _SKLEARN_TASK[self.dataset.name]:
+        if (
+            self.dataset.kind == "sklearn"
+            and self.training.task != _SKLEARN_TASK[self.dataset.name]
+        ):
             raise ValueError(
                 f"dataset.name {self.dataset.name} is for training.task "
                 f"{_SKLEARN_TASK[self.dataset.name]}, not {self.training.task}"

@@ -1,0 +1,167 @@
+"""Timing: seconds per optimizer step for every global batch, and the best way to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tuner.deciding.job import Job, Wants, failure_of, stopped_early
+from tuner.records import BatchPlan, PassTiming, StepTiming, TimingMeasurement
+
+WINDOW_SECONDS: Final = 2.0
+"""Steady state that is timed at each micro-batch size, at least."""
+
+ROUNDS: Final = 3
+"""Rounds over the sizes, interleaved."""
+
+WORTH_ACCUMULATING: Final = 0.98
+"""Accumulation is chosen over one pass only if it takes less than this share of its time."""
+
+MAX_SPREAD: Final = 0.15
+"""Windows that differ by more than this draw a warning: the machine is not quiet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """Calibrated seconds of every global batch.
+
+    Args:
+        passes: What was measured, by micro-batch size.
+        plans: The fastest way to run each global batch.
+        step_seconds: Seconds of one optimizer step of that plan, by global batch.
+        fixed_seconds: Seconds of a step that do not grow with the batch (fit).
+        seconds_per_sample: Seconds of a step per sample (fit).
+        evaluation_seconds: Seconds of one evaluation of the whole validation set.
+    """
+
+    passes: Mapping[int, PassTiming]
+    plans: Mapping[int, BatchPlan]
+    step_seconds: Mapping[int, float]
+    fixed_seconds: float
+    seconds_per_sample: float
+    evaluation_seconds: float
+
+    def samples_per_second(self, global_batch_size: int) -> float:
+        """Training throughput at a global batch."""
+        return global_batch_size / self.step_seconds[global_batch_size]
+
+    def run_seconds(self, global_batch_size: int, steps: float, cadence_seconds: float) -> float:
+        """Predict what a run costs a device, evaluations included."""
+        training = steps * self.step_seconds[global_batch_size]
+        return training * (1.0 + self.evaluation_seconds / max(cadence_seconds, 1e-9))
+
+    @property
+    def spread(self) -> float:
+        """The largest relative half-range over the sizes."""
+        return max(timing.spread for timing in self.passes.values())
+
+
+def finding(job: Job) -> Throughput | None:
+    """Work out the step times, once the passes are timed.
+
+    Raises:
+        TunerError: Timing raised, or the budget ended first.
+    """
+    entry = job.history.get("timing-0")
+    if entry is None or not entry.ended:
+        if job.over:
+            raise stopped_early(job, "timing")
+        return None
+    if not isinstance(entry.result, TimingMeasurement):
+        raise failure_of(entry)
+    return throughput(_batches(job), entry.result)
+
+
+def wants(job: Job) -> Wants:
+    """Ask for the one timing of all sizes, so that they share the state of the machine."""
+    if "timing-0" in job.history:
+        return Wants()
+    return Wants(
+        requests=(
+            StepTiming(
+                id="timing-0",
+                workload=job.workload,
+                micro_batch_sizes=micro_batch_sizes(_batches(job), _largest(job)),
+                window_seconds=WINDOW_SECONDS,
+                rounds=ROUNDS,
+            ),
+        )
+    )
+
+
+def micro_batch_sizes(batches: Sequence[int], largest: int) -> tuple[int, ...]:
+    """Return, for each global batch, its largest divisor that fits in memory."""
+    return tuple(
+        sorted({max(d for d in range(1, min(b, largest) + 1) if b % d == 0) for b in batches})
+    )
+
+
+def throughput(batches: Sequence[int], timing: TimingMeasurement) -> Throughput:
+    """Choose the fastest plan of each global batch: tau(m, s) = s * pass(m) + optimizer.
+
+    Args:
+        batches: Global batches to plan for.
+        timing: Measured passes.
+
+    Returns:
+        Plans whose product is exactly the global batch, and their step times.
+    """
+    passes = {one.micro_batch_size: one for one in timing.passes}
+    plans = {batch: _best_plan(batch, passes) for batch in batches}
+    seconds = {batch: step_seconds(plan, passes) for batch, plan in plans.items()}
+    fixed, per_sample = _fit(seconds)
+    return Throughput(
+        passes=passes,
+        plans=plans,
+        step_seconds=seconds,
+        fixed_seconds=fixed,
+        seconds_per_sample=per_sample,
+        evaluation_seconds=timing.evaluation_seconds,
+    )
+
+
+def step_seconds(plan: BatchPlan, passes: Mapping[int, PassTiming]) -> float:
+    """Seconds of one optimizer step; input is part of each pass."""
+    one = passes[plan.micro_batch_size]
+    return plan.gradient_accumulation_steps * one.pass_seconds + one.optimizer_seconds
+
+
+def _best_plan(batch: int, passes: Mapping[int, PassTiming]) -> BatchPlan:
+    plans = [
+        BatchPlan(micro_batch_size=size, gradient_accumulation_steps=batch // size)
+        for size in sorted(passes, reverse=True)
+        if batch % size == 0
+    ]
+    best = plans[0]
+    for plan in plans[1:]:
+        if step_seconds(plan, passes) < WORTH_ACCUMULATING * step_seconds(best, passes):
+            best = plan
+    return best
+
+
+def _fit(seconds: Mapping[int, float]) -> tuple[float, float]:
+    """Fit seconds = fixed + per_sample * batch by relative least squares, both at least 0."""
+    if len(seconds) == 1:
+        ((batch, value),) = seconds.items()
+        return 0.0, value / batch
+    sizes = np.array(list(seconds), dtype=float)
+    values = np.array(list(seconds.values()))
+    design = np.stack([1.0 / values, sizes / values], axis=1)
+    (fixed, per_sample), *_ = np.linalg.lstsq(design, np.ones_like(values), rcond=None)
+    if fixed < 0.0:
+        ratio = sizes / values
+        return 0.0, float(ratio.sum() / (ratio**2).sum())
+    return float(fixed), max(0.0, float(per_sample))
+
+
+def _batches(job: Job) -> tuple[int, ...]:
+    assert job.findings.inspect is not None  # noqa: S101  (stages run in order)
+    return job.findings.inspect.batches
+
+
+def _largest(job: Job) -> int:
+    assert job.findings.memory is not None  # noqa: S101  (stages run in order)
+    return job.findings.memory.max_micro_batch_size
