@@ -1,0 +1,293 @@
+"""What is said to the service and how its replies are read, without any input or output.
+
+Each exchange is a generator: it yields a `Call` to be made or a `Rest` to be taken, is sent
+the `Reply` (or `Unreachable`), and returns what it was asked for. The sync and the async
+client drive the same generators, so that neither repeats a rule of the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
+
+from batchscout.answer import Answer
+from batchscout.errors import Problem, Refused, ServiceUnavailable, UnexpectedAnswer
+from batchscout.jobs import Job
+
+JOBS: Final = "/v1/tuning-jobs"
+LONG_POLL_SECONDS: Final = 30.0
+REPLY_SECONDS: Final = 30.0
+"""How long a reply may take beyond what was asked to be waited for."""
+RESTS_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
+"""Rests between tries while a service is away: a restart is waited for, no more."""
+NOT_NOW: Final = frozenset({429, 502, 503, 504})
+PAGE_SIZE: Final = 100
+HTTP_NOT_MODIFIED: Final = 304
+HTTP_ERROR: Final = 400
+HTTP_SERVER_ERROR: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request to make.
+
+    Args:
+        method: HTTP method.
+        path: Below the address of the service.
+        query: Query parameters.
+        headers: Extra headers.
+        body: JSON body, if any.
+        timeout_seconds: How long the reply may take.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str | int | float]
+    headers: Mapping[str, str]
+    body: Any = None
+    timeout_seconds: float = REPLY_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Do nothing for so long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back. Names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """Nothing came back, and why."""
+
+    reason: str
+
+
+T = TypeVar("T")
+Step: TypeAlias = Call | Rest
+Outcome: TypeAlias = Reply | Unreachable | None
+Exchange: TypeAlias = Generator[Step, Outcome, T]
+OnProgress: TypeAlias = Callable[[Job], None]
+
+
+def create(spec: Mapping[str, Any]) -> Exchange[Job]:
+    """Queue a job. Never repeated by itself: a reply may be lost after the job was queued.
+
+    Args:
+        spec: The request, as plain JSON.
+
+    Returns:
+        The queued job.
+
+    Raises:
+        Refused: The spec has to change.
+        ServiceUnavailable: Nobody answers, or the queue is full.
+    """
+    reply = yield from _ask(_call("POST", JOBS, body=dict(spec)), rests=())
+    return Job.read(_json(reply))
+
+
+def job(job_id: str) -> Exchange[Job]:
+    """Look at a job as it is now.
+
+    Args:
+        job_id: The job.
+
+    Returns:
+        The job.
+
+    Raises:
+        Refused: There is no such job.
+    """
+    reply = yield from _ask(_call("GET", _path(job_id)))
+    return Job.read(_json(reply))
+
+
+def wait(job_id: str, on_progress: OnProgress | None = None) -> Exchange[Job]:
+    """Follow a job until it has ended.
+
+    Args:
+        job_id: The job.
+        on_progress: Called with the job each time that it has changed.
+
+    Returns:
+        The job in its terminal state.
+
+    Raises:
+        Refused: There is no such job.
+    """
+    call = _call("GET", _path(job_id))
+    while True:
+        reply = yield from _ask(call)
+        if reply.status != HTTP_NOT_MODIFIED:
+            seen = Job.read(_json(reply))
+            if on_progress is not None:
+                on_progress(seen)
+            if seen.is_terminal:
+                return seen
+        etag = reply.headers.get("etag")
+        if etag is None:  # an intermediary took it away: polling without it must not spin
+            yield Rest(seconds=1.0)
+            continue
+        call = _call(
+            "GET",
+            _path(job_id),
+            query={"wait": LONG_POLL_SECONDS},
+            headers={"If-None-Match": etag},
+            timeout_seconds=LONG_POLL_SECONDS + REPLY_SECONDS,
+        )
+
+
+def cancel(job_id: str) -> Exchange[Job]:
+    """Have a job stopped; one that has ended stays as it is.
+
+    Args:
+        job_id: The job.
+
+    Returns:
+        The job, mostly still `cancelling`.
+
+    Raises:
+        Refused: There is no such job.
+    """
+    reply = yield from _ask(_call("POST", f"{_path(job_id)}/cancel"))
+    return Job.read(_json(reply))
+
+
+def trials(job_id: str) -> Exchange[list[Mapping[str, Any]]]:
+    """List the trials of a job, over all pages.
+
+    Args:
+        job_id: The job.
+
+    Returns:
+        The trials as plain JSON, in the order in which they began.
+
+    Raises:
+        Refused: There is no such job.
+    """
+    found: list[Mapping[str, Any]] = []
+    query: dict[str, str | int | float] = {"limit": PAGE_SIZE}
+    while True:
+        reply = yield from _ask(_call("GET", f"{_path(job_id)}/trials", query=query))
+        page = _json(reply)
+        if not isinstance(page, Mapping) or not isinstance(page.get("items"), list):
+            raise UnexpectedAnswer("the list of trials has no items")
+        found.extend(page["items"])
+        if not page.get("next_cursor"):
+            return found
+        query["cursor"] = page["next_cursor"]
+
+
+def recommendation(job_id: str) -> Exchange[Answer]:
+    """Fetch the answer of a job that has one.
+
+    Args:
+        job_id: The job.
+
+    Returns:
+        The answer.
+
+    Raises:
+        Refused: The job has no answer, or there is no such job.
+    """
+    reply = yield from _ask(_call("GET", f"{_path(job_id)}/recommendation"))
+    return Answer.read(_json(reply))
+
+
+def tune(spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Exchange[Answer]:
+    """Queue a job, follow it, and return its answer.
+
+    Args:
+        spec: The request, as plain JSON.
+        on_progress: Called with the job each time that it has changed.
+
+    Returns:
+        The answer.
+
+    Raises:
+        Refused: The spec has to change.
+        JobFailed: The job failed.
+        JobCancelled: Somebody cancelled it.
+    """
+    queued = yield from create(spec)
+    ended = yield from wait(queued.id, on_progress)
+    return ended.require_answer()
+
+
+def _call(
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str | int | float] | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    timeout_seconds: float = REPLY_SECONDS,
+) -> Call:
+    return Call(
+        method=method,
+        path=path,
+        query=dict(query or {}),
+        headers={"Accept": "application/json, application/problem+json", **(headers or {})},
+        body=body,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _path(job_id: str) -> str:
+    return f"{JOBS}/{quote(job_id, safe='')}"
+
+
+def _ask(call: Call, *, rests: tuple[float, ...] = RESTS_SECONDS) -> Exchange[Reply]:
+    """Make a call, again after a rest while the service is away, and read a refusal."""
+    for rest in (*rests, None):
+        outcome = yield call
+        if isinstance(outcome, Reply) and outcome.status not in NOT_NOW:
+            return _unless_error(outcome)
+        if rest is None:
+            raise ServiceUnavailable(_why_not_now(outcome))
+        yield Rest(seconds=rest)
+    raise AssertionError("the last rest is None")
+
+
+def _why_not_now(outcome: Outcome) -> str:
+    if isinstance(outcome, Reply):
+        return f"the service cannot answer now: {_problem(outcome).detail}"
+    return f"nobody answers: {outcome.reason if outcome else 'no reason was given'}"
+
+
+def _unless_error(reply: Reply) -> Reply:
+    if reply.status < HTTP_ERROR:
+        return reply
+    problem = _problem(reply)
+    if reply.status >= HTTP_SERVER_ERROR:
+        raise UnexpectedAnswer(f"the service broke down ({reply.status}): {problem.detail}")
+    raise Refused(problem)
+
+
+def _problem(reply: Reply) -> Problem:
+    try:
+        document = json.loads(reply.content)
+    except ValueError:
+        document = None
+    if not isinstance(document, Mapping):
+        document = {"title": f"HTTP status {reply.status} without a reason"}
+    return Problem.read(document, status=reply.status)
+
+
+def _json(reply: Reply) -> Any:
+    try:
+        return json.loads(reply.content)
+    except ValueError as error:
+        raise UnexpectedAnswer("what answers there does not speak JSON") from error
