@@ -61,6 +61,7 @@ class History:
         self.device_seconds = 0.0
 
     def __contains__(self, request_id: str) -> bool:
+        """Whether a request was started."""
         return request_id in self._entries
 
     def started(self, event: Started) -> None:

@@ -117,7 +117,9 @@ def fits(trial: MemoryMeasurement) -> bool:
     return not trial.out_of_memory and trial.allocation_retries == 0
 
 
-def next_size(trials: Sequence[MemoryMeasurement], *, upper: int, limit_bytes: int) -> int | None:
+def next_size(  # noqa: PLR0911  (each return is one rule of the growth)
+    trials: Sequence[MemoryMeasurement], *, upper: int, limit_bytes: int
+) -> int | None:
     """Choose the next micro-batch size to run.
 
     Args:

@@ -126,7 +126,7 @@ def standing_of(job: Job, course: Course) -> Standing:
         ranked = _ranked(job, rung, order)
         if not ranked:
             raise _all_diverged(job, course, rung, order)
-        if _anyone_reached(job, rung, ranked):
+        if _anyone_reached(job, ranked):
             return Standing(rung=RUNGS, order=ranked)
         order = ranked[: max(1, len(order) // 2)] if rung < RUNGS - 1 else ranked
     return Standing(rung=RUNGS, order=order)
@@ -157,7 +157,7 @@ def _ranked(job: Job, rung: int, order: Sequence[int]) -> tuple[int, ...]:
     standing: list[tuple[float, float, int]] = []
     for index in order:
         run = last_run(job, index)
-        value = None if run is None else final_metric(job, run)
+        value = None if run is None else final_metric(run)
         entry = job.history.get(f"race-{rung}-{index}")
         if run is None or value is None or (entry is not None and entry.problem is not None):
             continue
@@ -167,7 +167,7 @@ def _ranked(job: Job, rung: int, order: Sequence[int]) -> tuple[int, ...]:
     return tuple(index for *_, index in sorted(standing))
 
 
-def _anyone_reached(job: Job, rung: int, order: Sequence[int]) -> bool:
+def _anyone_reached(job: Job, order: Sequence[int]) -> bool:
     run = last_run(job, order[0])
     return run is not None and run.result.outcome is Outcome.REACHED
 

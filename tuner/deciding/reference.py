@@ -168,7 +168,7 @@ def _automatic(job: Job, course: Course, index: int, run: Run) -> Reference | No
 
 def _winner(job: Job, order: Sequence[int]) -> tuple[int, Run] | None:
     """The first of the race's best whose long run did not diverge, once it has ended."""
-        for rank, index in enumerate(order[:CANDIDATES]):
+    for rank, index in enumerate(order[:CANDIDATES]):
         before = last_run(job, index)
         if before is not None and before.result.outcome is Outcome.REACHED:
             return index, before
@@ -201,7 +201,7 @@ def _rank(job: Job, order: Sequence[int]) -> int:
 def _long_run(
     job: Job, course: Course, request_id: str, index: int, replicate: int = 0
 ) -> TrainingRun:
-        before = last_run(job, index) if replicate == 0 else None
+    before = last_run(job, index) if replicate == 0 else None
     return training_run(
         job,
         request_id,

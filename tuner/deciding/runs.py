@@ -84,7 +84,7 @@ def steps_to(job: Job, run: Run, target: float) -> float | None:
     return curve.crossing_steps(run.result.curve, target, job.spec.objective.metric)
 
 
-def final_metric(job: Job, run: Run) -> float | None:
+def final_metric(run: Run) -> float | None:
     """The smoothed metric at the end of a run; None of a run that diverged or never ran."""
     if run.result.outcome in {Outcome.DIVERGED, Outcome.OUT_OF_MEMORY} or not run.result.curve:
         return None

@@ -1,0 +1,228 @@
+"""Search: trials over (B, learning rate), each limited by the best time so far."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from tuner.deciding import posterior, sampler
+from tuner.deciding.history import Entry
+from tuner.deciding.job import Job, Wants
+from tuner.deciding.plan import CONFIRM_LIMIT, MAX_RUNS, SEARCH_LIMIT, Goal, Plan
+from tuner.deciding.prior import Prior, prior_of
+from tuner.deciding.runs import throughput_of, training_run
+from tuner.deciding.score import Observation, observe
+from tuner.records import Request, Tighten, TrainingResult, TrainingRun
+
+FINALISTS: Final = 3
+"""Trials that go on to confirmation, at most."""
+
+SAME_FINALIST: Final = 0.2
+"""Two rates at one batch closer than this in ln are one finalist."""
+
+WORTH_TIGHTENING: Final = 0.95
+"""A running trial is cut anew only if its limit falls below this share of the old one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalist:
+    """A configuration worth confirming, and its expected score."""
+
+    global_batch_size: int
+    learning_rate: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """What the search found.
+
+    Args:
+        finalists: Best first, by the posterior mean, not by a lucky best run.
+        observations: Every trial, those of the race included.
+        trials: Number of search trials.
+    """
+
+    finalists: tuple[Finalist, ...]
+    observations: tuple[Observation, ...]
+    trials: int
+
+
+def finding(job: Job) -> Ranking | None:
+    """Rank the trials, once the last has ended or nothing more may be started."""
+    plan = _plan(job)
+    if plan.goal is None:
+        return Ranking(finalists=(), observations=(), trials=0)
+    entries = job.history.of("search")
+    if not job.over and (_more(job, plan) or any(not entry.ended for entry in entries)):
+        return None
+    seen = observations(job, plan.goal)
+    return Ranking(
+        finalists=rank(prior_of(job, plan.goal), seen),
+        observations=tuple(seen),
+        trials=len(entries),
+    )
+
+
+def wants(job: Job) -> Wants:
+    """Ask for as many trials as slots are free; cut running ones to the latest limit."""
+    plan = _plan(job)
+    if plan.goal is None:
+        return Wants()
+    goal, prior = plan.goal, prior_of(job, plan.goal)
+    seen = observations(job, goal)
+    entries = job.history.of("search")
+    running = [one for one in entries if not one.ended]
+    pending = [_point(entry) for entry in running]
+    requests: list[Request] = []
+    space = space_of(job)
+    started = len(entries)
+    while _more(job, plan, extra=len(requests)) and len(running) + len(requests) < job.slots:
+        index = started + len(requests)
+        batch, rate = sampler.suggest(prior, space, seen, pending, seed=job.spec.seed, index=index)
+        pending.append((batch, rate))
+        limit = _limit_steps(job, goal, prior, seen, batch)
+        requests.append(_trial(job, goal, index, (batch, rate), limit))
+    return Wants(requests=tuple(requests), tighten=_tighten(job, goal, prior, seen, running))
+
+
+def observations(job: Job, goal: Goal) -> list[Observation]:
+    """Score every run that the goal can compare: the race's, where it can, and the trials."""
+    runs = {}
+    for run in job.history.runs("race"):
+        if goal.kind == "time" and run.request.seed == job.training_seed("search", 0):
+            runs[run.request.learning_rate] = run
+    seen = [observe(job, goal, run) for run in runs.values()]
+    seen += [observe(job, goal, run) for run in job.history.runs("search")]
+    seen += [
+        Observation(
+            global_batch_size=point[0],
+            learning_rate=point[1],
+            kind="infeasible",
+            score=None,
+            run=None,
+        )
+        for point in (_point(e) for e in job.history.of("search") if e.problem is not None)
+    ]
+    return seen
+
+
+def rank(prior: Prior, seen: list[Observation]) -> tuple[Finalist, ...]:
+    """Choose the finalists by posterior mean, near-duplicates merged."""
+    complete = [one for one in seen if one.kind == "complete"]
+    pool = complete or [one for one in seen if one.kind == "censored"]
+    belief = posterior.fit(prior, seen)
+    ranked = sorted(
+        (belief.score(one.global_batch_size, one.learning_rate)[0], position, one)
+        for position, one in enumerate(pool)
+    )
+    finalists: list[Finalist] = []
+    for score, _, one in ranked:
+        if len(finalists) < FINALISTS and not _near(one, finalists):
+            finalists.append(
+                Finalist(
+                    global_batch_size=one.global_batch_size,
+                    learning_rate=one.learning_rate,
+                    score=score,
+                )
+            )
+    return tuple(finalists)
+
+
+def space_of(job: Job) -> sampler.Space:
+    """Return what the search may suggest."""
+    rates = job.spec.learning_rates
+    batches = tuple(sorted(throughput_of(job).plans))
+    return sampler.Space(batches=batches, low=rates.low, high=rates.high)
+
+
+def best_seconds(prior: Prior, seen: list[Observation]) -> float:
+    """Return the incumbent: the least calibrated seconds to the target so far."""
+    scores = [one.score for one in seen if one.kind == "complete" and one.score is not None]
+    return math.exp(min([*scores, prior.score(prior.batch, prior.learning_rate)]))
+
+
+def _trial(
+    job: Job, goal: Goal, index: int, point: tuple[int, float], max_steps: int
+) -> TrainingRun:
+    return training_run(
+        job,
+        f"search-{index}",
+        global_batch_size=point[0],
+        learning_rate=point[1],
+        seed=job.training_seed("search", 0),
+        max_steps=max_steps,
+        cadence_seconds=goal.cadence_seconds,
+        target=goal.target,
+    )
+
+
+def _limit_steps(job: Job, goal: Goal, prior: Prior, seen: list[Observation], batch: int) -> int:
+    seconds = throughput_of(job).step_seconds[batch]
+    if goal.kind == "metric":
+        return goal.steps(batch, seconds)
+    return max(1, math.ceil(SEARCH_LIMIT * best_seconds(prior, seen) / seconds))
+
+
+def _tighten(
+    job: Job, goal: Goal, prior: Prior, seen: list[Observation], running: list[Entry]
+) -> tuple[Tighten, ...]:
+    cuts = []
+    for entry in running:
+        request = entry.request
+        if goal.kind != "time" or not isinstance(request, TrainingRun):
+            continue
+        limit = _limit_steps(job, goal, prior, seen, request.plan.global_batch_size)
+        if limit < WORTH_TIGHTENING * request.max_steps:
+            cuts.append(Tighten(request_id=request.id, max_steps=limit))
+    return tuple(cuts)
+
+
+def _more(job: Job, plan: Plan, extra: int = 0) -> bool:
+    """Whether another trial is planned and affordable, confirmation set aside."""
+    if job.over or len(job.history.of("search")) + extra >= plan.trials:
+        return False
+    assert plan.goal is not None  # noqa: S101  (no trials without a goal)
+    open_runs = extra + sum(not entry.ended for entry in job.history.of("search"))
+    one = _run_seconds(job, plan.goal)
+    most = MAX_RUNS * one * (CONFIRM_LIMIT if plan.goal.kind == "time" else 1.0)
+    reserve = min(plan.confirm_seconds, most)
+    return job.remaining_seconds - reserve >= (open_runs + 1) * one
+
+
+def _run_seconds(job: Job, goal: Goal) -> float:
+    """What one more trial is expected to cost a device."""
+    timing, race = throughput_of(job), job.findings.race
+    assert race is not None  # noqa: S101  (stages run in order)
+    if goal.kind == "metric":
+        steps = float(goal.steps(race.batch, timing.step_seconds[race.batch]))
+    else:
+        done = [
+            run.result.crossing_steps * timing.step_seconds[run.request.plan.global_batch_size]
+            for run in job.history.runs("search")
+            if isinstance(run.result, TrainingResult) and run.result.crossing_steps is not None
+        ]
+        assert race.reference_steps is not None  # noqa: S101  (a time goal needs a reference)
+        seconds = race.reference_steps * timing.step_seconds[race.batch]
+        steps = min([*done, seconds]) / timing.step_seconds[race.batch]
+    return timing.run_seconds(race.batch, steps, goal.cadence_seconds)
+
+
+def _point(entry: Entry) -> tuple[int, float]:
+    request = entry.request
+    assert isinstance(request, TrainingRun)  # noqa: S101  (the search asks for nothing else)
+    return request.plan.global_batch_size, request.learning_rate
+
+
+def _near(one: Observation, finalists: list[Finalist]) -> bool:
+    return any(
+        one.global_batch_size == other.global_batch_size
+        and abs(math.log(one.learning_rate / other.learning_rate)) < SAME_FINALIST
+        for other in finalists
+    )
+
+
+def _plan(job: Job) -> Plan:
+    assert job.findings.plan is not None  # noqa: S101  (stages run in order)
+    return job.findings.plan

@@ -1,0 +1,238 @@
+"""The tuning machine: events go in, actions come out. No I/O, no threads, no clock.
+
+    tuning = Tuning(spec)
+    tuning.apply(CapacityChanged(accelerator="cpu", device_kind="cpu", slots=1))
+    for action in tuning.actions(): ...        # Start, Tighten, Withdraw
+    tuning.apply(Started(request=...))         # committed, then handed to a device
+    tuning.apply(Result(request_id=..., result=...))
+    tuning.answer                              # None until it is decided
+
+Whoever drives it keeps the events in the order in which they were applied. Applied again, in
+that order, to a fresh `Tuning`, they lead to exactly the same state: that is how a job
+survives the death of any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tuner.deciding import (
+    confirm,
+    inspection,
+    memory,
+    plan,
+    race,
+    recommend,
+    search,
+    timing,
+)
+from tuner.deciding.history import History
+from tuner.deciding.job import Job, Wants
+from tuner.deciding.trials import TrialView, best_trial, trial_views
+from tuner.errors import Problem, TunerError
+from tuner.recommendation import Recommendation
+from tuner.records import (
+    Action,
+    AttemptLost,
+    CapacityChanged,
+    Event,
+    Failed,
+    Request,
+    Result,
+    Start,
+    Started,
+    Stop,
+    Tighten,
+    Withdraw,
+)
+from tuner.spec import TuningSpec, digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage: what it has learned, and what it would have measured next."""
+
+    name: str
+    finding: Callable[[Job], Any]
+    wants: Callable[[Job], Wants]
+
+
+STAGES: Final = (
+    Stage(name="inspect", finding=inspection.finding, wants=inspection.wants),
+    Stage(name="memory", finding=memory.finding, wants=memory.wants),
+    Stage(name="timing", finding=timing.finding, wants=timing.wants),
+    Stage(name="race", finding=race.finding, wants=race.wants),
+    Stage(name="plan", finding=plan.finding, wants=plan.wants),
+    Stage(name="search", finding=search.finding, wants=search.wants),
+    Stage(name="confirm", finding=confirm.finding, wants=confirm.wants),
+    Stage(name="recommend", finding=recommend.finding, wants=recommend.wants),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a tuning is.
+
+    Args:
+        stage: The stage that is being measured.
+        fraction: Of the predicted device seconds, at most 0.99 until there is an answer.
+        best: The best trial so far, or None.
+        device_seconds: Spent so far.
+        predicted_device_seconds: Of the whole job; None before there is a plan.
+    """
+
+    stage: str
+    fraction: float
+    best: Mapping[str, Any] | None
+    device_seconds: float
+    predicted_device_seconds: float | None
+
+
+class Tuning:
+    """One tuning job, from its spec to its answer.
+
+    Args:
+        spec: What was asked.
+        spec_digest: Digest of the user's own JSON; that of the resolved spec by default.
+    """
+
+    def __init__(self, spec: TuningSpec, *, spec_digest: str | None = None) -> None:
+        self._job = Job(
+            spec=spec,
+            spec_digest=spec_digest or digest(spec.model_dump(mode="json")),
+            history=History(),
+        )
+        self._failure: Problem | None = None
+        self._actions: tuple[Action, ...] | None = None
+
+    def apply(self, event: Event) -> None:
+        """Take in what happened, and decide whatever is now decided.
+
+        Late, repeated and unneeded results are welcome; they change nothing.
+
+        Args:
+            event: What happened.
+
+        Raises:
+            UnknownRequest: The event names a request that was never started.
+        """
+        self._note(event)
+        self._actions = None
+        if self._failure is None and self._job.capacity is not None:
+            self._advance()
+
+    def actions(self) -> tuple[Action, ...]:
+        """Return what is to be done now; the same until the next event.
+
+        A `Start` is only a wish until it comes back as `Started`.
+        """
+        if self._actions is None:
+            self._actions = self._decide_actions()
+        return self._actions
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage that is being measured; `recommend` at the end."""
+        return self._stage().name
+
+    @property
+    def progress(self) -> Progress:
+        """Where the tuning is."""
+        spent = self._job.history.device_seconds
+        planned = self._job.findings.plan
+        predicted = planned.predicted_seconds if planned else None
+        total = predicted or self._job.budget_seconds
+        done = self.answer is not None
+        return Progress(
+            stage=self.stage,
+            fraction=1.0 if done else min(0.99, spent / max(total, 1e-9)),
+            best=best_trial(self.trials()),
+            device_seconds=spent,
+            predicted_device_seconds=predicted,
+        )
+
+    @property
+    def answer(self) -> Recommendation | None:
+        """The recommendation, once it is decided."""
+        return self._job.findings.recommend
+
+    @property
+    def failure(self) -> Problem | None:
+        """Why there will be no answer, or None."""
+        return self._failure
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an answer, a failure, or a cancellation."""
+        cancelled = self._job.stopped == "cancelled"
+        return self.answer is not None or self._failure is not None or cancelled
+
+    @property
+    def job(self) -> Job:
+        """The job as its stages see it; to be read, not changed."""
+        return self._job
+
+    def trials(self) -> tuple[TrialView, ...]:
+        """Every training run, as people want to see it."""
+        return trial_views(self._job)
+
+    def _note(self, event: Event) -> None:
+        history = self._job.history
+        match event:
+            case Started():
+                history.started(event)
+            case Result() | Failed():
+                history.ended(event)
+            case AttemptLost():
+                history.lost(event)
+            case CapacityChanged():
+                self._adopt(event)
+            case Stop():
+                self._job.stopped = self._job.stopped or event.reason
+
+    def _adopt(self, capacity: CapacityChanged) -> None:
+        """Take the first device kind for good: one step time never mixes kinds."""
+        known = self._job.capacity
+        if known is None or known.device_kind == capacity.device_kind:
+            self._job.capacity = capacity
+
+    def _advance(self) -> None:
+        """Let each stage decide in turn, as far as the history allows."""
+        if self._job.stopped == "cancelled":
+            return
+        try:
+            for stage in STAGES:
+                if getattr(self._job.findings, stage.name) is None:
+                    found = stage.finding(self._job)
+                    if found is None:
+                        return
+                    setattr(self._job.findings, stage.name, found)
+        except TunerError as error:
+            self._failure = error.problem
+
+    def _decide_actions(self) -> tuple[Action, ...]:
+        running = [entry for entry in self._job.history.entries() if entry.running]
+        if self.finished or self._job.over or self._job.capacity is None:
+            return tuple(Withdraw(request_id=entry.request.id) for entry in running)
+        wanted = self._stage().wants(self._job)
+        again = [
+            e.request for e in self._job.history.entries() if e.waiting and self._needed(e.request)
+        ]
+        free = max(0, self._job.slots - len(running))
+        requests: list[Request] = [*again, *wanted.requests][:free]
+        alive = {entry.request.id for entry in running}
+        cuts: list[Tighten] = [cut for cut in wanted.tighten if cut.request_id in alive]
+        return (*(Start(request=request) for request in requests), *cuts)
+
+    def _needed(self, request: Request) -> bool:
+        """Whether the stage of a lost request is still undecided."""
+        stage = request.id.partition("-")[0]
+        return getattr(self._job.findings, stage) is None
+
+    def _stage(self) -> Stage:
+        for stage in STAGES:
+            if getattr(self._job.findings, stage.name) is None:
+                return stage
+        return STAGES[-1]
