@@ -440,13 +440,10 @@ class TuningSpec(Strict):
                 f"objective.metric accuracy needs training.task classification, "
                 f"not {self.training.task}"
             )
-        if (
-            self.dataset.kind == "sklearn"
-            and self.training.task != _SKLEARN_TASK[self.dataset.name]
-        ):
+        if self.dataset.kind == "sklearn" and self.training.task != SKLEARN_TASK[self.dataset.name]:
             raise ValueError(
                 f"dataset.name {self.dataset.name} is for training.task "
-                f"{_SKLEARN_TASK[self.dataset.name]}, not {self.training.task}"
+                f"{SKLEARN_TASK[self.dataset.name]}, not {self.training.task}"
             )
         return self
 
@@ -458,13 +455,14 @@ class TuningSpec(Strict):
         return DEFAULT_RATES[self.training.optimizer.kind]
 
 
-_SKLEARN_TASK: Final = {
+SKLEARN_TASK: Final = {
     "digits": "classification",
     "breast_cancer": "classification",
     "wine": "classification",
     "iris": "classification",
     "diabetes": "regression",
 }
+"""What each data set that ships with scikit-learn is for."""
 
 DEFAULT_RATES: Final = {
     "sgd": RateRange(low=1e-3, high=1.0),

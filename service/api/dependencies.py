@@ -1,0 +1,67 @@
+"""What endpoints need, by name: the parts that `create_app` wired, and the strict body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+from service import strict_json
+from service.api.watch import Watch
+from service.problems import ProblemError
+from service.settings import Settings
+from service.store.jobs import Jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What one application is made of.
+
+    Args:
+        settings: How it was deployed.
+        jobs: The API's half of the store.
+        watch: Wakes long polls.
+        schema_revision: What the database has to be at.
+    """
+
+    settings: Settings
+    jobs: Jobs
+    watch: Watch
+    schema_revision: str
+
+
+def get_parts(request: Request) -> Parts:
+    """The parts of the application that got this request."""
+    return cast("Parts", request.app.state.parts)
+
+
+Wired = Annotated[Parts, Depends(get_parts)]
+
+
+async def read_body(request: Request, parts: Wired) -> Any:
+    """Read the body as strict JSON, and not a byte more than allowed.
+
+    Raises:
+        ProblemError: It is too large, no JSON, or not declared as JSON.
+    """
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(
+            "unsupported_media_type",
+            f"Send the body as application/json, not as {media_type or 'nothing'}.",
+        )
+    limit = parts.settings.max_body_bytes
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise ProblemError(
+                "body_too_large",
+                f"The body may have {limit} bytes: put large data into files.",
+                headers={"Connection": "close"},
+            )
+    return strict_json.parse(bytes(body), max_depth=parts.settings.max_body_depth)
+
+
+StrictBody = Annotated[Any, Depends(read_body)]

@@ -1,0 +1,74 @@
+"""The OpenAPI document: 3.1, named unions, problems typed, nothing that generators refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+
+from service.problems import Problem
+from tuner.spec import TuningSpec
+
+TITLE: Final = "batchscout"
+API_VERSION: Final = "1"
+"""Of the addresses under `/v1`, not of the program."""
+
+DESCRIPTION: Final = (
+    "Answers which batch size and learning rate train a model best, with measurements. "
+    "Create a tuning job, wait for it, and read its recommendation."
+)
+_REF: Final = "#/components/schemas/{model}"
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation after its function."""
+    return route.name
+
+
+def install(app: FastAPI) -> None:
+    """Have an application publish this document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _build(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's own way of extending
+
+
+def write(app: FastAPI, file: Path) -> None:
+    """Write the document to a file, the same bytes every time."""
+    file.write_text(render(app), encoding="utf-8")
+
+
+def render(app: FastAPI) -> str:
+    """Render the document as it is committed."""
+    return json.dumps(app.openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _build(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+        servers=[{"url": "/", "description": "This service."}],
+        license_info=app.license_info,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    # The body of a request is read strictly, outside of the framework, which therefore does
+    # not know it; the same holds for problems.
+    _, found = models_json_schema([(TuningSpec, "validation")], ref_template=_REF)
+    _, answers = models_json_schema([(Problem, "serialization")], ref_template=_REF)
+    for name, schema in {**found["$defs"], **answers["$defs"]}.items():
+        schemas.setdefault(name, schema)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    return document

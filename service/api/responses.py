@@ -1,0 +1,31 @@
+"""How problem responses are documented, so that generated clients get them typed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from service.problems import KINDS, MEDIA_TYPE
+
+PROBLEM_REF: Final = "#/components/schemas/Problem"
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Document the problems that an operation can answer with.
+
+    Args:
+        codes: From the table of codes; `unknown_host`, `invalid_parameter` and
+            `internal_error` go without saying.
+
+    Returns:
+        Responses by status, each of media type `application/problem+json`.
+    """
+    by_status: dict[int, list[str]] = {}
+    for code in (*codes, "unknown_host", "invalid_parameter", "internal_error"):
+        by_status.setdefault(KINDS[code].status, []).append(code)
+    return {
+        status: {
+            "description": "; ".join(f"`{code}`: {KINDS[code].title}" for code in found),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REF}}},
+        }
+        for status, found in sorted(by_status.items())
+    }

@@ -1,0 +1,215 @@
+"""Tuning jobs: create, watch, list, cancel, and read what came out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Query, Response, status
+from starlette.concurrency import run_in_threadpool
+
+from service.admission import admit
+from service.api.cursors import read_cursor, write_cursor
+from service.api.dependencies import Parts, StrictBody, Wired
+from service.api.etags import etag_of, names_revision
+from service.api.examples import DIGITS
+from service.api.responses import problems
+from service.api.watch import Status
+from service.problems import Problem, ProblemError
+from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage
+from service.store.jobs import QueueFull
+from service.store.tables import TERMINAL, Job, JobState
+from tuner.recommendation import Recommendation
+from tuner.spec import digest
+
+router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
+
+RETRY_AFTER_SECONDS: Final = 2
+"""What a client that cannot wait on the connection is told to sleep."""
+
+_RETRY: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+JobId = Annotated[str, Path(description="Id of the job.", max_length=40)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Items at most.")]
+Cursor = Annotated[
+    str | None, Query(max_length=64, description="`next_cursor` of the page before.")
+]
+Wait = Annotated[
+    float,
+    Query(
+        ge=0.0,
+        le=86400.0,
+        description=(
+            "Seconds to wait, 60 at most: with `If-None-Match` for any change, else for the "
+            "end of the job."
+        ),
+    ),
+]
+IfNoneMatch = Annotated[
+    str | None, Header(alias="If-None-Match", description="ETag of the state already known.")
+]
+
+_SPEC_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/TuningSpec"},
+                "examples": {"digits": {"summary": "A CNN on digits", "value": DIGITS}},
+            }
+        },
+    }
+}
+_ETAG: Final = {"ETag": {"description": "Revision of the job.", "schema": {"type": "string"}}}
+_LOCATION: Final = {"Location": {"description": "The job.", "schema": {"type": "string"}}}
+_RETRY_HEADER: Final = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+}
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_202_ACCEPTED,
+    openapi_extra=_SPEC_BODY,
+    responses={
+        202: {"headers": {**_LOCATION, **_RETRY_HEADER, **_ETAG}},
+        **problems(
+            "invalid_json",
+            "body_too_large",
+            "unsupported_media_type",
+            "invalid_spec",
+            "invalid_workload",
+            "batch_above_data_cap",
+            "accelerator_unavailable",
+            "queue_full",
+        ),
+    },
+)
+async def create_tuning_job(body: StrictBody, response: Response, parts: Wired) -> TuningJob:
+    """Queue a job. It is stored when this answers; nothing is queued if it is refused."""
+    job = await run_in_threadpool(_create, body, parts)
+    response.headers["Location"] = f"/v1/tuning-jobs/{job.id}"
+    _describe(response, job)
+    return TuningJob.of(job)
+
+
+def _create(body: Any, parts: Parts) -> Job:
+    _, devices = parts.jobs.devices()
+    accelerators = frozenset(device.view["accelerator"] for device in devices)
+    admit(body, settings=parts.settings, accelerators=accelerators)
+    limit = parts.settings.max_queued_jobs
+    try:
+        return parts.jobs.create(body, digest(body), max_queued=limit)
+    except QueueFull as error:
+        detail = f"{limit} jobs are queued, as many as this service takes: come back later."
+        raise ProblemError("queue_full", detail, headers={"Retry-After": "60"}) from error
+
+
+@router.get("", responses=problems())
+def list_tuning_jobs(
+    parts: Wired, limit: Limit = 50, cursor: Cursor = None, state: JobState | None = None
+) -> TuningJobPage:
+    """List jobs, the newest first."""
+    before = read_cursor(cursor)
+    jobs = parts.jobs.page(limit=limit + 1, before=before, state=state)
+    shown = jobs[:limit]
+    more = write_cursor(shown[-1].number) if len(jobs) > limit else None
+    return TuningJobPage(items=[TuningJob.of(job) for job in shown], next_cursor=more)
+
+
+@router.get(
+    "/{job_id}",
+    responses={
+        200: {"headers": {**_ETAG, **_RETRY_HEADER}},
+        304: {"description": "Nothing has changed since the ETag that was given."},
+        **problems("tuning_job_not_found"),
+    },
+    response_model=TuningJob,
+)
+async def get_tuning_job(
+    job_id: JobId,
+    response: Response,
+    parts: Wired,
+    wait: Wait = 0.0,
+    if_none_match: IfNoneMatch = None,
+) -> TuningJob | Response:
+    """Read a job, at once or when it has changed or ended."""
+    job = await run_in_threadpool(_find, job_id, parts)
+    seconds = min(wait, parts.settings.max_wait_seconds)
+    if seconds > 0 and not _enough(if_none_match, (job.revision, job.state)):
+        await parts.watch.wait(
+            job_id, lambda found: _enough(if_none_match, found), timeout_seconds=seconds
+        )
+        job = await run_in_threadpool(_find, job_id, parts)
+    if names_revision(if_none_match, job.revision):
+        return Response(
+            status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag_of(job.revision)}
+        )
+    _describe(response, job)
+    return TuningJob.of(job)
+
+
+def _enough(if_none_match: str | None, found: Status) -> bool:
+    revision, state = found
+    if if_none_match is None:
+        return state in TERMINAL
+    # A job that has ended will not change any more: whoever knows it need not wait.
+    return state in TERMINAL or not names_revision(if_none_match, revision)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses={202: {"headers": {**_ETAG, **_RETRY_HEADER}}, **problems("tuning_job_not_found")},
+)
+def cancel_tuning_job(job_id: JobId, response: Response, parts: Wired) -> TuningJob:
+    """Ask for the end of a job. Asking again, or after its end, changes nothing."""
+    job = parts.jobs.cancel(job_id)
+    if job is None:
+        raise _not_found(job_id)
+    _describe(response, job)
+    return TuningJob.of(job)
+
+
+@router.get("/{job_id}/trials", responses=problems("tuning_job_not_found"))
+def list_trials(
+    job_id: JobId, parts: Wired, limit: Limit = 1000, cursor: Cursor = None
+) -> TrialPage:
+    """List the configurations that a job has trained, in the order of their start."""
+    job = _find(job_id, parts)
+    trials = parts.jobs.trials(job.number, limit=limit + 1, after=read_cursor(cursor))
+    shown = trials[:limit]
+    more = write_cursor(shown[-1].position) if len(trials) > limit else None
+    return TrialPage(items=[Trial.model_validate(trial.view) for trial in shown], next_cursor=more)
+
+
+@router.get(
+    "/{job_id}/recommendation",
+    responses=problems("tuning_job_not_found", "no_recommendation", "not_finished"),
+)
+def get_recommendation(job_id: JobId, parts: Wired) -> Recommendation:
+    """Read the answer of a job that has succeeded."""
+    job = _find(job_id, parts)
+    if job.answer is not None:
+        return Recommendation.model_validate(job.answer)
+    if job.state not in TERMINAL:
+        detail = f"The job is {job.state}: wait with GET /v1/tuning-jobs/{job_id}?wait=60."
+        raise ProblemError("not_finished", detail, headers=_RETRY)
+    why = Problem.model_validate(job.problem).detail if job.problem else "It was cancelled."
+    raise ProblemError("no_recommendation", f"The job has {job.state}. {why}")
+
+
+def _find(job_id: str, parts: Parts) -> Job:
+    job = parts.jobs.get(job_id)
+    if job is None:
+        raise _not_found(job_id)
+    return job
+
+
+def _not_found(job_id: str) -> ProblemError:
+    return ProblemError("tuning_job_not_found", f"There is no tuning job {job_id}.")
+
+
+def _describe(response: Response, job: Job) -> None:
+    response.headers["ETag"] = etag_of(job.revision)
+    if job.state not in TERMINAL:
+        response.headers.update(_RETRY)

@@ -1,0 +1,59 @@
+"""The wiring of the API: the one place where its parts meet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from service.api import catalog, document, failures, health, hosts, tuning_jobs, workers
+from service.api.dependencies import Parts
+from service.api.watch import Watch
+from service.settings import Settings
+from service.store.database import Database
+from service.store.jobs import Jobs
+from service.store.migrate import migrate
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Wire the API; the database is opened and migrated when it starts.
+
+    Args:
+        settings: How it is deployed.
+
+    Returns:
+        The application. Its state carries the `Parts` while it runs.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        database = Database(settings.resolved_database_url)
+        jobs = Jobs(database)
+        watch = Watch(jobs.revisions, interval_seconds=settings.watch_interval_seconds)
+        revision = migrate(database, lock_file=settings.data_dir / "migrate.lock")
+        app.state.parts = Parts(settings=settings, jobs=jobs, watch=watch, schema_revision=revision)
+        yield
+        watch.close()
+        database.close()
+
+    app = FastAPI(
+        title=document.TITLE,
+        version=document.API_VERSION,
+        description=document.DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=[
+            {"name": "tuning jobs", "description": "One request in, one recommendation out."},
+            {"name": "service", "description": "What this service has, and how it is."},
+        ],
+        redoc_url=None,
+        lifespan=lifespan,
+        generate_unique_id_function=document.operation_id,
+    )
+    for part in (tuning_jobs, workers, catalog, health):
+        app.include_router(part.router)
+    failures.install(app)
+    document.install(app)
+    hosts.install(app, settings)
+    return app

@@ -1,0 +1,156 @@
+"""The API's half of the store: jobs come in, are asked for a cancel, and are read."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select, text
+
+from service.store.database import Database, now
+from service.store.tables import TERMINAL, ControllerRow, Device, Job, JobState, Trial
+
+
+class QueueFull(Exception):
+    """As many jobs are queued as the operator allows; the caller should come back later."""
+
+
+class Jobs:
+    """Jobs as the API sees them.
+
+    Args:
+        database: Where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, spec: Mapping[str, Any], spec_digest: str, *, max_queued: int) -> Job:
+        """Queue a job; it is committed when this returns.
+
+        Args:
+            spec: The user's own JSON.
+            spec_digest: Over the same.
+            max_queued: Jobs that may be queued at once.
+
+        Returns:
+            The new job.
+
+        Raises:
+            QueueFull: There are that many already.
+        """
+        with self._database.write() as session:
+            queued = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
+            if (session.scalar(queued) or 0) >= max_queued:
+                raise QueueFull
+            created = now()
+            job = Job(
+                id=f"tj_{secrets.token_hex(12)}",
+                state=JobState.QUEUED,
+                desired_state="finished",
+                stage=None,
+                revision=1,
+                last_sequence=0,
+                spec=dict(spec),
+                spec_digest=spec_digest,
+                progress=None,
+                answer=None,
+                problem=None,
+                created_at=created,
+                started_at=None,
+                finished_at=None,
+                updated_at=created,
+            )
+            session.add(job)
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """Read one job; None if there is none of that id."""
+        with self._database.read() as session:
+            return session.scalar(select(Job).where(Job.id == job_id))
+
+    def page(
+        self, *, limit: int, before: int | None = None, state: JobState | None = None
+    ) -> Sequence[Job]:
+        """Read jobs, the newest first.
+
+        Args:
+            limit: How many at most.
+            before: Only jobs that came before the one of this number.
+            state: Only jobs in this state.
+
+        Returns:
+            The jobs.
+        """
+        query = select(Job).order_by(Job.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(Job.number < before)
+        if state is not None:
+            query = query.where(Job.state == state)
+        with self._database.read() as session:
+            return session.scalars(query).all()
+
+    def cancel(self, job_id: str) -> Job | None:
+        """Ask for the end of a job. Asking again, or too late, changes nothing.
+
+        Args:
+            job_id: Which job.
+
+        Returns:
+            The job as it is now: `cancelled` if it was queued, `cancelling` until its
+            measurements have ended otherwise; None if there is none of that id.
+        """
+        with self._database.write() as session:
+            job = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
+            if job is None or job.state in TERMINAL or job.desired_state == "cancelled":
+                return job
+            job.desired_state = "cancelled"
+            job.revision += 1
+            job.updated_at = now()
+            if job.state == JobState.QUEUED:
+                job.state, job.finished_at = JobState.CANCELLED, job.updated_at
+            else:
+                job.state = JobState.CANCELLING
+        return job
+
+    def revisions(self, job_ids: Collection[str]) -> dict[str, tuple[int, str]]:
+        """Read the revision and the state of several jobs at once."""
+        query = select(Job.id, Job.revision, Job.state).where(Job.id.in_(job_ids))
+        with self._database.read() as session:
+            return {row.id: (row.revision, row.state) for row in session.execute(query)}
+
+    def trials(self, job_number: int, *, limit: int, after: int | None = None) -> Sequence[Trial]:
+        """Read trials of a job in the order in which they were started.
+
+        Args:
+            job_number: Which job.
+            limit: How many at most.
+            after: Only trials after this position.
+
+        Returns:
+            The trials.
+        """
+        query = select(Trial).where(Trial.job_number == job_number)
+        if after is not None:
+            query = query.where(Trial.position > after)
+        with self._database.read() as session:
+            return session.scalars(query.order_by(Trial.position).limit(limit)).all()
+
+    def devices(self) -> tuple[ControllerRow | None, Sequence[Device]]:
+        """Read when the controller was last seen, and what its devices did then."""
+        with self._database.read() as session:
+            controller = session.scalar(select(ControllerRow))
+            return controller, session.scalars(select(Device).order_by(Device.id)).all()
+
+    def counts(self) -> dict[str, int]:
+        """Count the jobs in each state that occurs."""
+        with self._database.read() as session:
+            rows = session.execute(select(Job.state, func.count()).group_by(Job.state))
+            return {state: count for state, count in rows}  # noqa: C416 - rows are no pairs to mypy
+
+    def revision(self) -> str | None:
+        """The schema revision that the database states; raises what the driver raises."""
+        with self._database.read() as session:
+            found = session.scalar(text("SELECT version_num FROM alembic_version"))
+            return str(found) if found is not None else None

@@ -1,0 +1,154 @@
+"""From what the schema says about a body to a pointer into it and a sentence that helps.
+
+A validator names a place by the path through the *schema*, in which each tagged union adds a
+segment (`model`, `builtin`, `cnn`, `options`). People wrote the *body*, so the tags are left
+out again, by walking both at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from service.problems import ProblemError, Violation
+from tuner.spec import TuningSpec
+
+UNION_TAGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "/model": ("kind", "name"),
+    "/dataset": ("kind",),
+    "/training/optimizer": ("kind",),
+    "/training/schedule": ("kind",),
+    "/objective": ("kind",),
+}
+"""Where the request has a union, and the members that choose among its variants, in order."""
+
+_LEADING_NAME: Final = re.compile(r"^(?:Value error, )?([a-z_]+(?:\.[a-z_]+)*)\b")
+
+
+def parse_spec(body: Any) -> TuningSpec:
+    """Check a body against the schema of requests.
+
+    Args:
+        body: Plain JSON values.
+
+    Returns:
+        The request, defaults filled in. Nothing is converted: `"8"` is not a number.
+
+    Raises:
+        ProblemError: `invalid_spec`, with one violation for each thing that is wrong.
+    """
+    try:
+        return TuningSpec.model_validate(body, strict=True)
+    except ValidationError as error:
+        found = [_violation(body, item) for item in error.errors(include_url=False)]
+        first = found[0]
+        count = "one thing" if len(found) == 1 else f"{len(found)} things"
+        detail = _capitalised(f"{count} to change, at {first.pointer or 'the top'}: {first.detail}")
+        raise ProblemError("invalid_spec", detail, errors=found) from error
+
+
+def pointer_of(body: Any, location: Sequence[str | int]) -> str:
+    """Find the place in a body that a validator's path through the schema means.
+
+    Args:
+        body: Plain JSON values.
+        location: Path through the schema, tags of unions included.
+
+    Returns:
+        A JSON Pointer (RFC 6901). The last segment may name a member that is missing.
+    """
+    pointer, node = "", body
+    tags = list(UNION_TAGS.get(pointer, ()))
+    for segment in location:
+        if tags and isinstance(node, Mapping) and node.get(tags[0]) == segment:
+            tags.pop(0)
+            continue
+        pointer += "/" + str(segment).replace("~", "~0").replace("/", "~1")
+        node = _child(node, segment)
+        tags = list(UNION_TAGS.get(pointer, ()))
+    return pointer
+
+
+def _child(node: Any, segment: str | int) -> Any:
+    if isinstance(node, Mapping):
+        return node.get(segment)
+    if isinstance(node, list) and isinstance(segment, int) and segment < len(node):
+        return node[segment]
+    return None
+
+
+def _violation(body: Any, error: Mapping[str, Any]) -> Violation:
+    pointer = pointer_of(body, error["loc"])
+    context = error.get("ctx", {})
+    if error["type"].startswith("union_tag"):
+        pointer += "/" + context["discriminator"].strip("'")
+    if error["type"] == "value_error":
+        pointer += _blamed(error["msg"])
+    return Violation(pointer=pointer, detail=_sentence(error, context))
+
+
+def _blamed(message: str) -> str:
+    # A check over several fields starts its message with the one to change.
+    match = _LEADING_NAME.match(message)
+    path = match.group(1).split(".") if match else []
+    return "".join(f"/{name}" for name in path) if path and path[0] in _FIELD_NAMES else ""
+
+
+def _sentence(error: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    kind, last = error["type"], str(error["loc"][-1]) if error["loc"] else "the body"
+    if kind == "missing":
+        return f"Add `{last}`: it is required."
+    if kind == "extra_forbidden":
+        return f"Remove `{last}`: there is no such field here.{_suggestion(last)}"
+    if kind == "union_tag_not_found":
+        return f"Add `{context['discriminator'].strip(chr(39))}`: it is required."
+    if kind == "union_tag_invalid":
+        return f"{context['tag']!r} is not one of {context['expected_tags']}."
+    if kind == "value_error":
+        return _capitalised(error["msg"].removeprefix("Value error, "))
+    return _capitalised(f"{error['msg']}; it is {_shown(error['input'])}")
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a line's worth
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, _FIELD_NAMES, n=1)
+    return f" Perhaps `{near[0]}` was meant." if near else ""
+
+
+def _field_names() -> frozenset[str]:
+    schema = TuningSpec.model_json_schema()
+    parts = [schema, *schema["$defs"].values()]
+    return frozenset(name for part in parts for name in part.get("properties", ()))
+
+
+_FIELD_NAMES: Final = _field_names()
+
+
+def parameter_violations(errors: Sequence[Mapping[str, Any]]) -> list[Violation]:
+    """Turn what is wrong with query parameters into violations that name them.
+
+    Args:
+        errors: What the framework found, one mapping for each.
+
+    Returns:
+        One violation for each, with `parameter` set.
+    """
+    return [
+        Violation(
+            parameter=str(item["loc"][-1]),
+            detail=_capitalised(f"{item['msg']}; it is {_shown(item.get('input'))}"),
+        )
+        for item in errors
+    ]
