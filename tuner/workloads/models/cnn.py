@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,9 @@ from tuner.workloads.models.blocks import Blocks
 
 if TYPE_CHECKING:
     from tuner.workloads.models.blueprint import Blueprint
+
+MOMENTUM: Final = 0.1
+"""Weight of the newest batch in BatchNorm's running statistics, torch's default."""
 
 IMAGE_NDIM: Final = 3
 """Axes of one image: channels, height, width."""
@@ -45,10 +49,14 @@ class Cnn(nn.Module):
     ) -> None:
         super().__init__()
         depth, height, width = image_shape
+        # A checkpointed block runs forward twice, and twice updates its running statistics:
+        # with this momentum two updates by one batch equal one.
+        momentum = 1.0 - math.sqrt(1.0 - MOMENTUM) if checkpointing else MOMENTUM
         blocks = []
         for before, after in pairwise([depth, *channels]):
             pools = min(height, width) > 1
-            blocks.append(_block(before, after, batch_norm=batch_norm, pools=pools))
+            norm = nn.BatchNorm2d(after, momentum=momentum) if batch_norm else None
+            blocks.append(_block(before, after, norm=norm, pools=pools))
             if pools:
                 height, width = height // 2, width // 2
         self.blocks = Blocks(blocks, checkpointing=checkpointing)
@@ -93,10 +101,10 @@ def build_cnn(blueprint: Blueprint) -> nn.Module:
     )
 
 
-def _block(before: int, after: int, *, batch_norm: bool, pools: bool) -> nn.Module:
+def _block(before: int, after: int, *, norm: nn.Module | None, pools: bool) -> nn.Module:
     layers: list[nn.Module] = [nn.Conv2d(before, after, kernel_size=3, padding=1)]
-    if batch_norm:
-        layers.append(nn.BatchNorm2d(after))
+    if norm is not None:
+        layers.append(norm)
     layers.append(nn.ReLU())
     if pools:
         layers.append(nn.MaxPool2d(2))

@@ -94,21 +94,21 @@ def _configuration(
             code="config_key_refused",
             pointer=f"{POINTER}/{unknown[0]}",
         )
-    filled = _filled(options, head, blueprint)
-    if head == "image_classification":
-        _fill_image(filled, usual, blueprint)
+    filled = _filled(options, head, usual, blueprint)
     try:
         return transformers.AutoConfig.for_model(model_type, **filled)
     except Exception as error:
         raise failure_of(error, POINTER) from error
 
 
-def _filled(options: dict[str, Any], head: str, blueprint: Blueprint) -> dict[str, Any]:
+def _filled(options: dict[str, Any], head: str, usual: Any, blueprint: Blueprint) -> dict[str, Any]:
     """Add what the data say to what the user said; `attn_implementation` is passed apart."""
     filled = {key: value for key, value in options.items() if key != "attn_implementation"}
     filled["use_cache"] = False
-    if head != "image_classification":
-        _fill_tokens(filled, head, blueprint)
+    if head == "image_classification":
+        _fill_image(filled, usual, blueprint)
+    else:
+        _fill_tokens(filled, head, usual, blueprint)
     if head != "causal_lm":
         filled.setdefault("num_labels", blueprint.output_size)
     if blueprint.task == "regression":
@@ -116,7 +116,7 @@ def _filled(options: dict[str, Any], head: str, blueprint: Blueprint) -> dict[st
     return filled
 
 
-def _fill_tokens(filled: dict[str, Any], head: str, blueprint: Blueprint) -> None:
+def _fill_tokens(filled: dict[str, Any], head: str, usual: Any, blueprint: Blueprint) -> None:
     if blueprint.vocabulary_size is None:
         raise InvalidWorkload(
             "This architecture reads token ids: give integer inputs of shape (N, L), or "
@@ -130,7 +130,11 @@ def _fill_tokens(filled: dict[str, Any], head: str, blueprint: Blueprint) -> Non
         spare = int(filled.setdefault("vocab_size", highest + 1)) - 1
         if spare >= highest:
             filled["pad_token_id"] = spare
-    filled.setdefault("vocab_size", highest)
+    vocabulary = int(filled.setdefault("vocab_size", highest))
+    for key in ("bos_token_id", "eos_token_id"):
+        # The usual ids belong to the usual vocabulary, which is not the one of the data.
+        if isinstance(usual_id := getattr(usual, key, None), int) and usual_id >= vocabulary:
+            filled.setdefault(key, None)
 
 
 def _fill_image(filled: dict[str, Any], usual: Any, blueprint: Blueprint) -> None:
