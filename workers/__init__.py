@@ -1,0 +1,1 @@
+"""Runs measurements: one device, one child process, behind one small port."""

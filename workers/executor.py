@@ -73,11 +73,19 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The attempt ended without a result: `crashed`, `node_lost` or `withdrawn`."""
+    """The attempt ended without a result.
+
+    Args:
+        attempt: Which one.
+        cause: `crashed`, `node_lost` or `withdrawn`.
+        device_seconds: What it had cost until then.
+        detail: How it ended and the last lines that were printed, for people.
+    """
 
     attempt: AttemptId
     cause: str
     device_seconds: float
+    detail: str = ""
 
 
 Update = Finished | AttemptFailed | Lost
