@@ -21,11 +21,11 @@ class FieldProblem:
     """One field that is to blame.
 
     Args:
-        pointer: JSON Pointer into the spec.
+        where: JSON Pointer into the spec, or the name of a parameter; empty for the whole.
         detail: What is wrong with it, and what to change.
     """
 
-    pointer: str
+    where: str
     detail: str
 
 
@@ -37,7 +37,7 @@ class Problem:
         code: Stable code for programs.
         detail: One or two sentences for people.
         status: HTTP status, 0 for the problem of a job.
-        fields: Fields that are to blame, each with its JSON Pointer.
+        fields: Fields that are to blame, each with where it is.
         traceback: Of the user's own code, where that raised.
         facts: Numbers behind it, such as bytes needed and available.
     """
@@ -72,13 +72,16 @@ class Problem:
 
 def _fields(document: Mapping[str, Any]) -> list[FieldProblem]:
     listed = [
-        FieldProblem(pointer=str(item.get("pointer") or ""), detail=str(item.get("detail") or ""))
+        FieldProblem(
+            where=str(item.get("pointer") or item.get("parameter") or ""),
+            detail=str(item.get("detail") or ""),
+        )
         for item in document.get("errors") or ()
         if isinstance(item, Mapping)
     ]
     if not listed and document.get("pointer"):
         detail = str(document.get("detail") or "")
-        listed.append(FieldProblem(pointer=str(document["pointer"]), detail=detail))
+        listed.append(FieldProblem(where=str(document["pointer"]), detail=detail))
     return listed
 
 

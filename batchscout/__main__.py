@@ -1,0 +1,131 @@
+"""The command line. Commands are loaded only when they are called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from batchscout.exits import Exit
+
+EXIT_CODES = """\
+exit codes of every command:
+  0   done, positive verdict
+  1   a failed job, or a negative verdict (for example: no run reached the target)
+  2   the command line or the spec has to change
+  3   cannot be told: cancelled, or something needed is missing
+  75  try later: nobody answers, or the service is too busy
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's name; those of this process by default.
+
+    Returns:
+        The exit code, one of `Exit`.
+
+    Raises:
+        SystemExit: With code 2 for a command line that cannot be read, 0 for `--help`.
+    """
+    options = make_parser().parse_args(argv)
+    try:
+        return int(_run(options))
+    except KeyboardInterrupt:
+        return int(Exit.UNTOLD)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="batchscout",
+        description="Measure which batch size and learning rate train a model fastest.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run the service on this machine"))
+    _add_tune(commands.add_parser("tune", help="run one tuning job and print its answer"))
+    _add_doctor(commands.add_parser("doctor", help="report what this machine can do"))
+    return parser
+
+
+class _Version(argparse.Action):
+    """Prints the installed version and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(message=f"batchscout {metadata.version('batchscout')}\n")
+
+
+def _run(options: argparse.Namespace) -> Exit:
+    if options.command == "tune":
+        return _tune(options)
+    from batchscout.commands import operate
+
+    return operate.serve(options) if options.command == "serve" else operate.doctor(options)
+
+
+def _tune(options: argparse.Namespace) -> Exit:
+    from batchscout.commands import ask, operate
+
+    own = {"--data-dir": options.data_dir, "--file-root": options.file_root}
+    own |= {"--code-root": options.code_root, "--allow-entrypoints": options.allow_entrypoints}
+    for name, value in own.items():
+        if options.server and value is not None:
+            sys.stderr.write(
+                f"{name} is for a service of our own: with --server, set it where that runs.\n"
+            )
+            return Exit.USAGE
+    return ask.tune(options, operate.embedded)
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (8321)")
+    _add_folders(parser)
+    parser.add_argument(
+        "--only", choices=("api", "controller"), help="run one of the two processes, no more"
+    )
+
+
+def _add_tune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC.json", help="the request; - reads standard input")
+    parser.add_argument("--server", metavar="URL", help="ask this service, start none")
+    parser.add_argument("--json", action="store_true", help="print the whole job as JSON")
+    _add_folders(parser)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to look at (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to look at (8321)")
+    parser.add_argument("--data-dir", type=Path, help="data folder to look at")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=Path, help="where jobs and checkpoints are kept")
+    parser.add_argument(
+        "--file-root",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="folder under which data files may lie; may be repeated",
+    )
+    parser.add_argument(
+        "--code-root", type=Path, metavar="DIR", help="folder that holds your own packages"
+    )
+    parser.add_argument(
+        "--allow-entrypoints",
+        action="append",
+        metavar="PREFIX",
+        help="module prefix of your own code that may run; may be repeated",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands: `operate` runs a service on this machine, `ask` asks one."""

@@ -1,0 +1,214 @@
+"""The answer as a page: every number with its unit, its interval and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from batchscout.answer import Answer, Candidate, HeldFixed, Interval, Sharpness, TimeInterval
+from batchscout.commands.quantities import number, seconds, size
+
+EVIDENCE: Final = {
+    "full": "full: every comparison trained to the target",
+    "proxy": "proxy: compared on a shortened training, see the warnings",
+    "throughput_only": "throughput only: nothing was learned about learning",
+}
+LIMITED_BY: Final = {
+    "none": "nothing: a larger or smaller batch is slower",
+    "memory": "memory: the next larger batch does not fit as one pass",
+    "dataset": "the size of the data set",
+    "search_space": "the range that was asked for",
+    "budget": "the budget: more search could find better",
+}
+TARGET_ORIGIN: Final = {"user": "yours", "automatic": "set automatically", "none": "none"}
+
+
+def print_answer(answer: Answer, console: Console) -> None:
+    """Print an answer.
+
+    Args:
+        answer: What was recommended.
+        console: Where to print it.
+    """
+    console.print(Text("Recommendation", style="bold"))
+    console.print(_grid(_recommended(answer)))
+    console.print(Text("\nWhat it rests on", style="bold"))
+    console.print(_grid(_evidence(answer)))
+    for title, candidates in (
+        ("Rivals that could not be told apart", answer.rivals),
+        ("Pareto set of time and sharpness", answer.pareto),
+    ):
+        if candidates:
+            console.print(Text(f"\n{title}", style="bold"))
+            console.print(_candidates(candidates))
+    if answer.warnings:
+        console.print(Text("\nWarnings", style="bold"))
+        for warning in answer.warnings:
+            line = Text.assemble((f"{warning.code}: ", "yellow"), warning.detail)
+            console.print(Padding(line, (0, 0, 0, 2)))
+
+
+Row = tuple[str, str, str]
+
+
+def _recommended(answer: Answer) -> Iterator[Row]:
+    rates = answer.learning_rate_range
+    yield "micro_batch_size", number(answer.micro_batch_size), "samples per pass"
+    yield (
+        "gradient_accumulation_steps",
+        number(answer.gradient_accumulation_steps),
+        "passes per optimizer step",
+    )
+    yield (
+        "global_batch_size",
+        number(answer.global_batch_size),
+        f"samples per optimizer step, on {answer.data_parallel_size} device"
+        + ("s" if answer.data_parallel_size > 1 else ""),
+    )
+    yield (
+        "learning_rate",
+        number(answer.learning_rate),
+        f"within 10 % of the best time from {number(rates.low)} to {number(rates.high)}"
+        if rates
+        else "its range was not measured",
+    )
+
+
+def _evidence(answer: Answer) -> Iterator[Row]:
+    yield "evidence", "", EVIDENCE.get(answer.evidence, answer.evidence)
+    yield from _objective(answer)
+    yield "step time", seconds(answer.step_time_seconds), "calibrated, input included"
+    yield "throughput", f"{number(answer.samples_per_second)}/s", "samples"
+    yield "one evaluation", seconds(answer.evaluation_seconds), "not part of the times above"
+    yield (
+        "critical batch size",
+        number(answer.critical_batch_size.estimate if answer.critical_batch_size else None),
+        _interval(answer.critical_batch_size) or "not resolved",
+    )
+    yield (
+        "peak memory",
+        size(answer.peak_memory_bytes),
+        (
+            f"of {size(answer.memory_limit_bytes)}; the largest micro-batch that fits is "
+            f"{number(answer.max_micro_batch_size)}"
+        ),
+    )
+    if answer.sharpness:
+        yield "sharpness", "", _sharpness(answer.sharpness)
+    yield "limited by", "", LIMITED_BY.get(answer.limited_by, answer.limited_by)
+    yield "device", answer.device.kind, f"{answer.device.name}, {size(answer.device.memory_bytes)}"
+    yield "held fixed", "", _held_fixed(answer.held_fixed)
+    yield "it cost", seconds(answer.spending.device_seconds), _spending(answer)
+
+
+def _objective(answer: Answer) -> Iterator[Row]:
+    metric = answer.metric.replace("_", " ")
+    reached = f"reached in {answer.runs_reached} of {answer.runs} runs"
+    if answer.target is not None:
+        origin = TARGET_ORIGIN.get(answer.target_origin, answer.target_origin)
+        yield "target", number(answer.target), f"{metric}, {origin}; {reached}"
+    if answer.target_reached is False:
+        yield "closest", number(answer.closest_metric), "the target was not reached"
+    if answer.time_to_target_seconds is not None:
+        taken = answer.time_to_target_seconds
+        yield "time to target", seconds(taken.estimate), _duration(taken)
+        yield "steps to target", number(answer.steps_to_target), "optimizer steps"
+    if answer.metric_at_budget is not None:
+        yield (
+            f"{metric} at budget",
+            number(answer.metric_at_budget.estimate),
+            _interval(answer.metric_at_budget) or f"{answer.runs} runs, no interval",
+        )
+
+
+def _interval(interval: Interval | None) -> str:
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    share = f"{interval.confidence:.0%}".replace("%", " %")
+    return f"{share} interval {number(interval.low)} to {number(interval.high)}"
+
+
+def _duration(interval: TimeInterval) -> str:
+    runs = f"{interval.runs} run" + ("s" if interval.runs != 1 else "")
+    if interval.low is None or interval.high is None:
+        return f"{runs}, no interval; steps times calibrated step time"
+    share = f"{interval.confidence:.0%}".replace("%", " %")
+    return (
+        f"{share} interval {seconds(interval.low)} to {seconds(interval.high)}, {runs}; "
+        f"steps times calibrated step time"
+    )
+
+
+def _sharpness(sharpness: Sharpness) -> str:
+    parts = (("asam", "ASAM"), ("keskar", "Keskar"), ("hessian_top_eigenvalue", "top eigenvalue"))
+    return ", ".join(f"{label} {number(getattr(sharpness, name))}" for name, label in parts)
+
+
+def _held_fixed(held: HeldFixed) -> str:
+    parts = [", ".join(f"{name} {_plain(value)}" for name, value in held.optimizer.items())]
+    parts.append(f"schedule {held.schedule}")
+    if held.gradient_clip_norm is not None:
+        parts.append(f"gradients clipped at {number(held.gradient_clip_norm)}")
+    if held.warmup_samples:
+        parts.append(f"warm-up {held.warmup_samples:,} samples = {number(held.warmup_steps)} steps")
+    if held.horizon_samples:
+        parts.append(
+            f"horizon {held.horizon_samples:,} samples = {number(held.horizon_steps)} steps"
+        )
+    return "; ".join(part for part in parts if part)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    return number(value)
+
+
+def _spending(answer: Answer) -> str:
+    spent = answer.spending
+    stages = ", ".join(
+        f"{stage} {seconds(value)}"
+        for stage, value in spent.device_seconds_by_stage.items()
+        if value > 0
+    )
+    return (
+        f"of device time ({stages}); {spent.search_trials} search trials, "
+        f"{spent.training_runs} training runs in all"
+    )
+
+
+def _grid(rows: Iterator[Row]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True, style="bold")
+    grid.add_column()
+    for label, value, remark in rows:
+        grid.add_row(f"  {label}", value, Text(remark))
+    return grid
+
+
+def _candidates(candidates: Sequence[Candidate]) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    table.add_column("  batch", justify="right")
+    for heading in ("micro x acc.", "learning rate", "time", "interval", "reached", "ASAM"):
+        table.add_column(heading, justify="right")
+    for one in candidates:
+        taken = one.time_to_target_seconds
+        bounds = "-"
+        if taken is not None and taken.low is not None and taken.high is not None:
+            bounds = f"{seconds(taken.low)} to {seconds(taken.high)}"
+        table.add_row(
+            f"  {one.global_batch_size}",
+            f"{one.micro_batch_size} x {one.gradient_accumulation_steps}",
+            number(one.learning_rate),
+            seconds(taken.estimate if taken else None),
+            bounds,
+            f"{one.runs_reached} of {one.runs}",
+            number(one.sharpness.asam if one.sharpness else None),
+        )
+    return table
