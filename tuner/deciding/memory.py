@@ -163,7 +163,8 @@ def _first_size(
         return min(FIRST_SIZE, upper)
     if failing > 1:
         return 1
-    needed = max(trial.peak_bytes for trial in trials)
+    smallest = min(trials, key=lambda trial: trial.micro_batch_size)
+    needed = max(smallest.peak_bytes, limit_bytes)
     raise NoFeasibleBatch(
         f"Not even one sample fits: training needs more than {needed:,} bytes, and "
         f"{limit_bytes:,} are available after the margin. Use a smaller model, bf16, "

@@ -1,0 +1,230 @@
+"""A small world with known laws, in place of a device: what the decisions are tested against.
+
+Steps to the target follow S(B) (1 + Bc/B) with a known best rate, losses fall as a known
+power, step times and memory are affine, seeds scatter by a known amount. So the right answer
+is known, and a thousand jobs take a second.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+
+from tuner import curve
+from tuner.deciding.prior import rate_penalty
+from tuner.records import (
+    CurvePoint,
+    Device,
+    Inspect,
+    Inspection,
+    Measurement,
+    MemoryMeasurement,
+    MemoryTrial,
+    NoiseWindow,
+    Outcome,
+    PassTiming,
+    Request,
+    Sharpness,
+    StepTiming,
+    TimingMeasurement,
+    TrainingResult,
+    TrainingRun,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """The laws of one workload on one device.
+
+    Args:
+        target_loss: Loss that takes `steps_minimum * (1 + critical / B)` steps at the best rate.
+        diverges_above: A rate above this multiple of the best one diverges.
+        scatter: Standard deviation of ln steps between seeds.
+    """
+
+    num_train: int = 20_000
+    steps_minimum: float = 300.0
+    critical: float = 60.0
+    best_rate: float = 0.05
+    rate_batch: int = 64
+    pass_fixed_seconds: float = 0.002
+    pass_seconds_per_sample: float = 0.00005
+    optimizer_seconds: float = 0.001
+    evaluation_seconds: float = 0.002
+    bytes_fixed: int = 10_000_000
+    bytes_per_sample: int = 100_000
+    limit_bytes: int = 10**12
+    target_loss: float = 0.1
+    scatter: float = 0.0
+    diverges_above: float = 8.0
+    synthetic: bool = False
+    batch_dependent: tuple[str, ...] = ()
+    floor: float = 0.0
+    measured: list[str] = field(default_factory=list)
+
+    def measure(self, request: Request) -> Measurement:
+        """Measure one request by the laws."""
+        self.measured.append(request.id)
+        match request:
+            case Inspect():
+                return self._inspect()
+            case MemoryTrial():
+                return self._memory(request)
+            case StepTiming():
+                return self._timing(request)
+            case TrainingRun():
+                return self._train(request)
+
+    def step_seconds(self, micro_batch_size: int, accumulation: int) -> float:
+        """Seconds of one optimizer step."""
+        one = self.pass_fixed_seconds + self.pass_seconds_per_sample * micro_batch_size
+        return accumulation * one + self.optimizer_seconds
+
+    def rate(self, batch: int) -> float:
+        """The best learning rate at a batch."""
+        at = 1.0 + self.critical / self.rate_batch
+        return self.best_rate * at / (1.0 + self.critical / batch)
+
+    def steps(self, batch: int, learning_rate: float, seed: int) -> float:
+        """Steps to the target of one run."""
+        luck = random.Random(seed).gauss(0.0, self.scatter)
+        best = self.steps_minimum * (1.0 + self.critical / batch)
+        return best * math.exp(rate_penalty(learning_rate / self.rate(batch)) + luck)
+
+    def peak_bytes(self, micro_batch_size: int) -> int:
+        """Convex and piecewise linear: the optimizer dominates small batches."""
+        linear = self.bytes_fixed + self.bytes_per_sample * micro_batch_size
+        return max(self.bytes_fixed * 2, linear)
+
+    def _inspect(self) -> Inspection:
+        return Inspection(
+            num_train=self.num_train,
+            num_validation=1000,
+            input_shape=(8,),
+            input_dtype="float32",
+            output_size=10,
+            tokens_per_sample=None,
+            parameter_count=1000,
+            parameter_bytes=4000,
+            batch_dependent_layers=self.batch_dependent,
+            synthetic=self.synthetic,
+            data_digest="sha256:d",
+            code_digest="sha256:c",
+            initial_loss=2.3,
+            device=Device(
+                kind="cpu",
+                name="world",
+                memory_bytes=self.limit_bytes,
+                limit_bytes=self.limit_bytes,
+                torch_version="2.13.0",
+            ),
+            device_seconds=0.1,
+        )
+
+    def _memory(self, request: MemoryTrial) -> MemoryMeasurement:
+        peak = self.peak_bytes(request.micro_batch_size)
+        return MemoryMeasurement(
+            micro_batch_size=request.micro_batch_size,
+            out_of_memory=peak > request.limit_bytes,
+            forward_backward_bytes=peak,
+            optimizer_bytes=self.bytes_fixed * 2,
+            evaluation_bytes=self.bytes_fixed,
+            reserved_bytes=peak,
+            allocation_retries=0,
+            steps=3,
+            device_seconds=0.5,
+        )
+
+    def _timing(self, request: StepTiming) -> TimingMeasurement:
+        passes = []
+        for size in request.micro_batch_sizes:
+            one = self.pass_fixed_seconds + self.pass_seconds_per_sample * size
+            passes.append(
+                PassTiming(
+                    micro_batch_size=size,
+                    pass_seconds=one,
+                    optimizer_seconds=self.optimizer_seconds,
+                    input_seconds=0.0001,
+                    spread=0.01,
+                    windows=(one + self.optimizer_seconds,) * request.rounds,
+                )
+            )
+        return TimingMeasurement(
+            passes=tuple(passes), evaluation_seconds=self.evaluation_seconds, device_seconds=3.0
+        )
+
+    def _train(self, request: TrainingRun) -> TrainingResult:
+        batch = request.plan.global_batch_size
+        seconds = self.step_seconds(
+            request.plan.micro_batch_size, request.plan.gradient_accumulation_steps
+        )
+        if request.learning_rate > self.diverges_above * self.rate(batch):
+            return TrainingResult(
+                outcome=Outcome.DIVERGED,
+                steps=1,
+                crossing_steps=None,
+                curve=(CurvePoint(step=1, value=math.inf),),
+                device_seconds=seconds,
+                limit_applied=request.max_steps,
+            )
+        points = self._curve(request, batch)
+        crossing = None
+        if request.target is not None:
+            crossing = curve.crossing_steps(points, request.target, request.workload.metric)
+        steps = points[-1].step
+        return TrainingResult(
+            outcome=Outcome.REACHED if crossing is not None else Outcome.CENSORED,
+            steps=steps,
+            crossing_steps=crossing,
+            curve=points,
+            noise=self._noise(request, batch),
+            sharpness=self._sharpness(request),
+            train_seconds=steps * seconds,
+            train_steps=steps,
+            device_seconds=steps * seconds,
+            limit_applied=request.max_steps,
+            checkpoint="c" if request.checkpoint else None,
+        )
+
+    def _curve(self, request: TrainingRun, batch: int) -> tuple[CurvePoint, ...]:
+        """A loss that falls as a power of the share of steps taken, down to its floor."""
+        needed = self.steps(batch, request.learning_rate, request.seed)
+        points: list[CurvePoint] = []
+        step = 0
+        while step < request.max_steps:
+            step = min(step + request.evaluate_every_steps, request.max_steps)
+            fall = (self.target_loss / 2.3) ** ((step / needed) ** 0.5)
+            points.append(CurvePoint(step=step, value=max(2.3 * fall, self.floor)))
+            if request.target is not None and curve.smoothed(points)[-1] <= request.target:
+                break
+        return tuple(points)
+
+    def _noise(self, request: TrainingRun, batch: int) -> tuple[NoiseWindow, ...]:
+        """Windows whose noise scale is `critical`, scattered a little."""
+        rng = random.Random(request.seed)
+        small = max(1, batch // 8)
+        splits = batch // small
+        windows = []
+        for index in range(request.measure.noise_windows if splits > 1 else 0):
+            size = math.exp(rng.gauss(0.0, 0.1))
+            windows.append(
+                NoiseWindow(
+                    step=index,
+                    small_batch_size=small,
+                    splits=splits,
+                    small=size * (1.0 + self.critical / small),
+                    big=size * (1.0 + self.critical / batch),
+                )
+            )
+        return tuple(windows)
+
+    def _sharpness(self, request: TrainingRun) -> Sharpness | None:
+        if not request.measure.sharpness:
+            return None
+        return Sharpness(
+            asam=0.01 + request.learning_rate / 100.0,
+            keskar=1.0,
+            hessian_top_eigenvalue=2.0 / request.learning_rate,
+            num_samples=1024,
+        )
