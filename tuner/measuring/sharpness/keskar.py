@@ -11,7 +11,7 @@ from tuner.measuring.sharpness.ascent import ascend_in_box
 from tuner.measuring.sharpness.manifold import RandomManifold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -36,8 +36,9 @@ def keskar_phi(
     paper stops L-BFGS-B after 10 iterations, which may lie several times below the maximum;
     this climbs on until it stands, so values are at least the paper's.
 
-    The ascent starts at the centre, at a random corner, and at the corner nearest to each of
-    `directions`, on the side where the loss rises; the highest end counts.
+    The ascent starts at the corner up the slope, at a random corner, at the corner nearest to
+    each of `directions`, and opposite to the latter two; the highest end counts. Starts against
+    the slope matter: late in training they were seen to reach twice the value of those along it.
 
     Cost: about 10 gradient evaluations of the set per start, 25 at most. Memory: seven
     vectors.
@@ -84,9 +85,13 @@ def keskar_phi(
     return 100.0 * (top - floor) / (1.0 + floor)
 
 
-def _starts(bounds: Tensor, slope: Tensor, directions: Sequence[Tensor], seed: int) -> list[Tensor]:
+def _starts(
+    bounds: Tensor, slope: Tensor, directions: Sequence[Tensor], seed: int
+) -> Iterator[Tensor]:
     generator = torch.Generator(bounds.device).manual_seed(seed)
+    if slope.any():
+        yield bounds * slope.sign()
     noise = torch.randn(bounds.shape, generator=generator, device=bounds.device, dtype=bounds.dtype)
-    uphill = bounds * slope.sign()
-    corners = [bounds * direction.sign() for direction in (*directions, noise)]
-    return [uphill, *(c.neg_() if torch.dot(c, slope) < 0.0 else c for c in corners)]
+    for direction in (*directions, noise):
+        yield bounds * direction.sign()
+        yield bounds * -direction.sign()

@@ -1,0 +1,98 @@
+"""The largest eigenvalue of symmetric matrices, against the dense decomposition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tuner.measuring.sharpness.lanczos import (
+    LARGEST_BASIS,
+    MAX_PRODUCTS,
+    SMALLEST_BASIS,
+    basis_size,
+    largest_eigenpair,
+)
+
+
+def symmetric(eigenvalues, seed=0):
+    """Make a symmetric matrix with given eigenvalues."""
+    torch.manual_seed(seed)
+    basis, _ = torch.linalg.qr(torch.randn(len(eigenvalues), len(eigenvalues)).double())
+    return basis @ torch.diag(torch.as_tensor(eigenvalues).double()) @ basis.T
+
+
+def unit(size, seed=0):
+    """Draw a random unit vector."""
+    generator = torch.Generator().manual_seed(seed)
+    vector = torch.randn(size, generator=generator, dtype=torch.float64)
+    return vector / vector.norm()
+
+
+@pytest.mark.parametrize("largest_basis", [5, 12, 30])
+def test_finds_the_largest_eigenvalue_with_and_without_restarts(largest_basis):
+    """A long tail of eigenvalues below two close ones is told apart, however few are held."""
+    matrix = symmetric([*torch.linspace(-1.0, 6.0, 200).tolist(), 9.0, 10.0])
+    pair = largest_eigenpair(lambda v: matrix @ v, unit(202), largest_basis=largest_basis)
+    assert pair.value == pytest.approx(10.0, rel=2e-3)
+    assert pair.products <= MAX_PRODUCTS
+
+
+def test_the_vector_is_the_eigenvector():
+    """The returned vector has unit norm and is scaled by the operator."""
+    matrix = symmetric([*torch.linspace(0.0, 1.0, 50).tolist(), 4.0])
+    pair = largest_eigenpair(lambda v: matrix @ v, unit(51))
+    assert pair.vector.norm().item() == pytest.approx(1.0)
+    torch.testing.assert_close(matrix @ pair.vector, 4.0 * pair.vector, atol=0.05, rtol=0.0)
+
+
+def test_means_the_algebraically_largest():
+    """A larger negative curvature is not the answer."""
+    matrix = symmetric([-50.0, *torch.linspace(-1.0, 1.0, 60).tolist(), 3.0])
+    pair = largest_eigenpair(lambda v: matrix @ v, unit(62))
+    assert pair.value == pytest.approx(3.0, rel=2e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_is_not_fooled_by_a_start_that_lacks_the_first_eigenvector(seed):
+    """A start with a thousandth of the first eigenvector still ends at the first eigenvalue."""
+    eigenvalues = [*(0.9**k for k in range(60)), 1.2]
+    start = unit(61, seed)
+    start[-1] = 1e-3 * start.abs().max()
+    start /= start.norm()
+    scale = torch.tensor(eigenvalues).double()
+    pair = largest_eigenpair(lambda v: scale * v, start)
+    assert pair.value == pytest.approx(1.2, rel=2e-3)
+
+
+def test_an_operator_of_few_eigenvalues_is_exact():
+    """The iteration stops as soon as nothing new is left, whatever the size."""
+    scale = torch.tensor([1.0, 2.0, 5.0]).double().repeat(100)
+    pair = largest_eigenpair(lambda v: scale * v, unit(300))
+    assert pair.value == pytest.approx(5.0, rel=1e-9)
+    assert pair.products == 3
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_spaces_smaller_than_a_basis(size):
+    """One, two and three dimensions are spanned whole."""
+    matrix = symmetric([1.0, 2.0, 7.0][-size:])
+    assert largest_eigenpair(lambda v: matrix @ v, unit(size)).value == pytest.approx(7.0)
+
+
+def test_a_zero_operator_has_zero():
+    """No curvature is a value, not a failure."""
+    assert largest_eigenpair(torch.zeros_like, unit(9)).value == 0.0
+
+
+def test_what_is_not_finite_is_not_a_number():
+    """A NaN in a product gives NaN and no vector."""
+    pair = largest_eigenpair(lambda v: v * float("nan"), unit(9))
+    assert pair.value != pair.value
+    assert pair.vector is None
+
+
+def test_the_basis_shrinks_with_the_model():
+    """Small models get the whole basis, large ones a few vectors."""
+    assert basis_size(10_000, 4) == LARGEST_BASIS
+    assert basis_size(10**8, 4) == SMALLEST_BASIS
+    assert SMALLEST_BASIS < basis_size(4 * 10**7, 4) < LARGEST_BASIS
