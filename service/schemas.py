@@ -72,6 +72,7 @@ class Trial(Envelope):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     number: int
+    request_id: str
     stage: Literal["race", "search", "confirm"]
     state: Literal["running", "complete", "censored", "diverged", "infeasible"]
     global_batch_size: int
@@ -81,7 +82,8 @@ class Trial(Envelope):
     seed: int
     steps: float | None = Field(description="Optimizer steps, to the target if it was reached.")
     calibrated_seconds: float | None = Field(description="Those steps at the measured step time.")
-    metric: float | None = Field(description="Best smoothed value of the metric.")
+    metric: float | None = Field(description="Smoothed metric at the end.")
+    asam: float | None = Field(description="ASAM sharpness at the end, where measured.")
 
 
 class TrialPage(Envelope):

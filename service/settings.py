@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL; null: SQLite in the data folder."
     )
+    executor: str = Field(default="local", description="Runs measurements, by its name.")
     file_roots: Annotated[tuple[Path, ...], NoDecode] = ()
     code_root: Path | None = None
     entrypoint_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
@@ -98,10 +99,15 @@ class Settings(BaseSettings):
         """Where the store is: the URL that was set, or SQLite in the data folder."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'batchscout.sqlite3'}"
 
+    @property
+    def artifacts(self) -> Path:
+        """Where checkpoints lie, in one folder for each job."""
+        return self.data_dir.absolute() / "artifacts"
+
     def places_of(self, job_id: str) -> Places:
         """Folders and permissions of one job's measurements."""
         return Places(
-            artifacts=self.data_dir.absolute() / "artifacts" / job_id,
+            artifacts=self.artifacts / job_id,
             file_roots=tuple(root.absolute() for root in self.file_roots),
             code_root=self.code_root.absolute() if self.code_root else None,
             entrypoint_prefixes=self.entrypoint_prefixes,

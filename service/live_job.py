@@ -1,0 +1,349 @@
+"""One job under way: its tuning, its attempts, and what is to be written down next.
+
+No store and no executor here: events go in, a `Turn` comes out, and what is to be handed to
+devices waits until that turn is committed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from service.problems import from_tuner
+from service.store.ledger import AttemptChange, Turn
+from service.store.tables import AttemptState, JobState
+from tuner.errors import Problem, TunerError
+from tuner.recommendation import Recommendation
+from tuner.records import (
+    Action,
+    AttemptLost,
+    CapacityChanged,
+    Event,
+    Failed,
+    Request,
+    Result,
+    Start,
+    Started,
+    Stop,
+    Tighten,
+    Withdraw,
+)
+from tuner.spec import TuningSpec
+from workers.executor import AttemptFailed, AttemptId, Finished, Lost, Update
+
+
+class Machine(Protocol):
+    """What is driven: `tuner.tuning.Tuning`, seen from here."""
+
+    def apply(self, event: Event) -> None:
+        """Take in what happened."""
+
+    def actions(self) -> tuple[Action, ...]:
+        """Say what is to be done now."""
+
+    def trials(self) -> tuple[Any, ...]:
+        """Show every training run: frozen records with a `number`."""
+
+    @property
+    def progress(self) -> Any:
+        """Where it is: a frozen record with a `stage`."""
+
+    @property
+    def answer(self) -> Recommendation | None:
+        """The recommendation, once it is decided."""
+
+    @property
+    def failure(self) -> Problem | None:
+        """Why there will be no answer, or None."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an answer, a failure, or a cancellation."""
+
+
+class MakeMachine(Protocol):
+    """Makes the machine of a job that has seen nothing yet."""
+
+    def __call__(self, spec: TuningSpec, *, spec_digest: str) -> Machine:
+        """Make it."""
+
+
+class LiveJob:
+    """One job under way.
+
+    Args:
+        number: Of the job in the store.
+        job_id: As people see it.
+        spec: What was asked.
+        machine: In the state that the recorded sequence leads to.
+        elapsed_seconds: Since it started running.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        job_id: str,
+        spec: TuningSpec,
+        machine: Machine,
+        elapsed_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.number = number
+        self.job_id = job_id
+        self.spec = spec
+        self.machine = machine
+        self.capacity: CapacityChanged | None = None
+        self.activated = False
+        self.state: JobState | None = None
+        self.waiting: dict[str, tuple[AttemptId, Request]] = {}
+        self.running: dict[str, AttemptId] = {}
+        self._attempts: dict[str, int] = {}
+        self._stops: set[str] = set()
+        self._inbox: list[tuple[Event, AttemptChange | None]] = []
+        self._handed: list[AttemptChange] = []
+        self._shown: dict[int, Mapping[str, Any]] = {}
+        self._told: set[tuple[int, Tighten | Withdraw]] = set()
+        self._due = True
+        self._clock = clock
+        self._deadline = clock() - elapsed_seconds + spec.budget.timeout_seconds
+
+    # ------------------------------------------------------------------ what comes in
+
+    def adopt(
+        self, events: tuple[Event, ...], *, attempts: Mapping[str, int], alive: Mapping[str, int]
+    ) -> None:
+        """Remember what is already recorded and applied.
+
+        Args:
+            events: The whole recorded sequence.
+            attempts: The highest attempt number of each request.
+            alive: Attempts that still run, by request.
+        """
+        self.activated = True
+        self._attempts.update(attempts)
+        for request_id, number in alive.items():
+            self.running[request_id] = self._attempt_id(request_id, number)
+        for event in events:
+            self._remember(event)
+
+    def take(self, update: Update) -> None:
+        """Note how an attempt ended; news of an attempt that is not running are dropped."""
+        attempt = update.attempt
+        if self.running.get(attempt.request_id) != attempt:
+            return
+        del self.running[attempt.request_id]
+        match update:
+            case Finished():
+                result = Result(request_id=attempt.request_id, result=update.result)
+                self._inbox.append((result, _change(attempt, AttemptState.FINISHED)))
+            case AttemptFailed():
+                failed = Failed(
+                    request_id=attempt.request_id,
+                    problem=update.problem,
+                    device_seconds=update.device_seconds,
+                )
+                self._inbox.append((failed, _change(attempt, AttemptState.FINISHED)))
+            case Lost():
+                self.lose(attempt, update.cause, update.device_seconds)
+
+    def lose(self, attempt: AttemptId, cause: str, device_seconds: float = 0.0) -> None:
+        """Note that an attempt ended without a result."""
+        lost = AttemptLost(
+            request_id=attempt.request_id, cause=cause, device_seconds=device_seconds
+        )
+        self._inbox.append((lost, _change(attempt, AttemptState.LOST, cause)))
+
+    def give(self, capacity: CapacityChanged) -> None:
+        """Tell how many measurements may run, if that has changed."""
+        if capacity != self.capacity:
+            self.capacity = capacity
+            self._inbox.append((capacity, None))
+
+    def stop(self, reason: str) -> None:
+        """Start nothing more; said once."""
+        if reason not in self._stops:
+            self._stops.add(reason)
+            self._inbox.append((Stop(reason=reason), None))
+
+    def handed(self, attempt: AttemptId) -> None:
+        """Note that an attempt that waited was taken by a device."""
+        del self.waiting[attempt.request_id]
+        self.running[attempt.request_id] = attempt
+        self._handed.append(_change(attempt, AttemptState.RUNNING))
+
+    # ------------------------------------------------------------------ what comes out
+
+    def advance(self) -> Turn | None:
+        """Apply what came in, and decide what is next.
+
+        Returns:
+            What is to be committed before anything else is done; None if nothing happened.
+            Afterwards `waiting` holds what is to be handed to devices, and `orders` what
+            running attempts are to be told.
+        """
+        if self._clock() >= self._deadline:
+            self.stop("timeout")
+        events, changes = self._drain()
+        if not events and not self._due:
+            return None
+        self._due = False
+        self._withdraw_waiting(events, changes)
+        self._start(events, changes)
+        handed, self._handed = self._handed, []
+        entered = None if self.activated else JobState.RUNNING
+        self.activated = True
+        self.state = self._end()
+        return self._turn(events, [*handed, *changes], entered)
+
+    def orders(self) -> list[tuple[AttemptId, Tighten | Withdraw]]:
+        """What running attempts are to be told now; each is said once."""
+        told: list[tuple[AttemptId, Tighten | Withdraw]] = []
+        for action in self._wishes():
+            attempt = self.running.get(action.request_id)
+            if attempt is None or (attempt.number, action) in self._told:
+                continue
+            self._told.add((attempt.number, action))
+            told.append((attempt, action))
+        return told
+
+    def broken(self, problem: Problem) -> Turn:
+        """End the job for a reason that is not the tuning's own."""
+        self.state = JobState.FAILED
+        changes = [
+            _change(attempt, AttemptState.LOST, "withdrawn")
+            for attempt in (*self.running.values(), *(one for one, _ in self.waiting.values()))
+        ]
+        return failed_turn(self.number, self.job_id, problem, changes)
+
+    # ------------------------------------------------------------------ inside
+
+    def _drain(self) -> tuple[list[Event], list[AttemptChange]]:
+        inbox, self._inbox = self._inbox, []
+        for event, _ in inbox:
+            self.machine.apply(event)
+        return [event for event, _ in inbox], [change for _, change in inbox if change]
+
+    def _wishes(self) -> list[Tighten | Withdraw]:
+        if self.machine.finished:
+            return [Withdraw(request_id=request_id) for request_id in self.running]
+        return [one for one in self.machine.actions() if isinstance(one, Tighten | Withdraw)]
+
+    def _withdraw_waiting(self, events: list[Event], changes: list[AttemptChange]) -> None:
+        actions = self.machine.actions()
+        unwanted = {one.request_id for one in actions if isinstance(one, Withdraw)}
+        for request_id, (attempt, _) in tuple(self.waiting.items()):
+            if self.machine.finished or request_id in unwanted:
+                del self.waiting[request_id]
+                lost = AttemptLost(request_id=request_id, cause="withdrawn")
+                self.machine.apply(lost)
+                events.append(lost)
+                changes.append(_change(attempt, AttemptState.LOST, "withdrawn"))
+
+    def _start(self, events: list[Event], changes: list[AttemptChange]) -> None:
+        # Each start is one event; what is offered next may depend on it, so ask again.
+        while not self.machine.finished:
+            offered = [one for one in self.machine.actions() if isinstance(one, Start)]
+            if not offered:
+                return
+            request = offered[0].request
+            started = Started(request=request)
+            self.machine.apply(started)
+            events.append(started)
+            number = self._attempts[request.id] = self._attempts.get(request.id, 0) + 1
+            attempt = self._attempt_id(request.id, number)
+            self.waiting[request.id] = (attempt, request)
+            changes.append(_change(attempt, AttemptState.STARTING))
+
+    def _end(self) -> JobState | None:
+        if self.running or self.waiting:
+            return None
+        if self.machine.finished:
+            if self.machine.answer is not None:
+                return JobState.SUCCEEDED
+            return JobState.FAILED if self.machine.failure is not None else JobState.CANCELLED
+        if self._stops or (self.capacity is not None and self.capacity.slots > 0):
+            raise TunerError("The tuning has nothing left to do and no answer.")
+        return None
+
+    def _turn(
+        self, events: list[Event], changes: list[AttemptChange], entered: JobState | None
+    ) -> Turn:
+        progress = plain(dataclasses.asdict(self.machine.progress))
+        answer = self.machine.answer if self.state is JobState.SUCCEEDED else None
+        failure = self.machine.failure if self.state is JobState.FAILED else None
+        return Turn(
+            job_number=self.number,
+            events=events,
+            attempts=changes,
+            state=self.state or entered,
+            stage=str(progress["stage"]),
+            progress=progress,
+            trials=self._changed_trials(),
+            answer=plain(answer.model_dump(mode="json")) if answer else None,
+            problem=_shown(self.job_id, failure) if failure else None,
+        )
+
+    def _changed_trials(self) -> dict[int, Mapping[str, Any]]:
+        views = {view.number: plain(dataclasses.asdict(view)) for view in self.machine.trials()}
+        changed = {number: v for number, v in views.items() if self._shown.get(number) != v}
+        self._shown.update(changed)
+        return changed
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, CapacityChanged):
+            self.capacity = event
+        elif isinstance(event, Stop):
+            self._stops.add(event.reason)
+
+    def _attempt_id(self, request_id: str, number: int) -> AttemptId:
+        return AttemptId(job_id=self.job_id, request_id=request_id, number=number)
+
+
+def failed_turn(
+    number: int, job_id: str, problem: Problem, attempts: Sequence[AttemptChange] = ()
+) -> Turn:
+    """End a job with a problem.
+
+    Args:
+        number: Of the job in the store.
+        job_id: As people see it.
+        problem: Why.
+        attempts: Ends of attempts that go with it.
+
+    Returns:
+        What is to be committed.
+    """
+    return Turn(
+        job_number=number,
+        attempts=attempts,
+        state=JobState.FAILED,
+        problem=_shown(job_id, problem),
+    )
+
+
+def _shown(job_id: str, problem: Problem) -> Mapping[str, Any]:
+    shown = from_tuner(problem, instance=f"/v1/tuning-jobs/{job_id}")
+    values: Mapping[str, Any] = plain(shown.model_dump(mode="json"))
+    return values
+
+
+def _change(attempt: AttemptId, state: AttemptState, cause: str | None = None) -> AttemptChange:
+    return AttemptChange(
+        request_id=attempt.request_id, number=attempt.number, state=state, cause=cause
+    )
+
+
+def plain(value: Any) -> Any:
+    """Make values JSON: a number that JSON cannot hold is one that was not measured."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
