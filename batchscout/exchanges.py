@@ -249,9 +249,9 @@ def _path(job_id: str) -> str:
     return f"{JOBS}/{quote(job_id, safe='')}"
 
 
-def _ask(call: Call, *, rests: tuple[float, ...] = RESTS_SECONDS) -> Exchange[Reply]:
+def _ask(call: Call, *, rests: tuple[float, ...] | None = None) -> Exchange[Reply]:
     """Make a call, again after a rest while the service is away, and read a refusal."""
-    for rest in (*rests, None):
+    for rest in (*(RESTS_SECONDS if rests is None else rests), None):
         outcome = yield call
         if isinstance(outcome, Reply) and outcome.status not in NOT_NOW:
             return _unless_error(outcome)

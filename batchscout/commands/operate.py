@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 INSTALL: Final = "pip install 'batchscout[server,worker]'"
+LOG_TAIL: Final = 4000
 STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
@@ -44,17 +45,20 @@ def serve(options: argparse.Namespace) -> Exit:
         options: What was given on the command line; the environment fills the rest in.
 
     Returns:
-        OK after an orderly stop; USAGE for settings that cannot be; UNTOLD where something
-        that is needed is not installed.
+        OK after an orderly stop; NEGATIVE if it cannot start; USAGE for settings that cannot
+        be; UNTOLD where something that is needed is not installed.
     """
     try:
         settings = make_settings(_given(options))
         with _explaining():
-            from service import supervise
+            from service import address, supervise
     except CannotServe as error:
-        sys.stderr.write(f"{error}\n")
-        return Exit.UNTOLD if isinstance(error.__cause__, ImportError) else Exit.USAGE
-    supervise.serve(settings, only=options.only)
+        missing = isinstance(error.__cause__, ImportError | ForeignPackage)
+        return _say(str(error), Exit.UNTOLD if missing else Exit.USAGE)
+    try:
+        supervise.serve(settings, only=options.only)
+    except address.CannotServe as error:
+        return _say(str(error), Exit.NEGATIVE)
     return Exit.OK
 
 
@@ -72,14 +76,21 @@ def embedded(options: argparse.Namespace) -> Iterator[str]:
         The address of the service.
 
     Raises:
-        CannotServe: Something that is needed is not installed, or a setting cannot be.
+        CannotServe: Something that is needed is not installed, a setting cannot be, or the
+            service does not start; then with the end of its log, which goes away too.
     """
-    with tempfile.TemporaryDirectory(prefix="batchscout-") as temporary:
+    with ExitStack() as stack:
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="batchscout-"))
         settings = make_settings({"data_dir": Path(temporary)} | _given(options) | {"port": 0})
+        log_file = settings.data_dir / "service.log"
         with _explaining():
-            from service.supervise import Embedded
-        with Embedded(settings) as running:
-            yield running.url
+            from service import address, supervise
+        try:
+            running = stack.enter_context(supervise.Embedded(settings, log_file=log_file))
+        except address.CannotServe as error:
+            log = log_file.read_text(errors="replace") if log_file.exists() else ""
+            raise CannotServe(f"{error}\n{log[-LOG_TAIL:]}".rstrip()) from error
+        yield running.url
 
 
 def make_settings(given: dict[str, Any]) -> Settings:
@@ -174,13 +185,18 @@ def _service_findings(options: argparse.Namespace) -> list[Finding]:
     try:
         settings = make_settings(_given(options))
     except CannotServe as error:
-        usable = isinstance(error.__cause__, ImportError)
+        usable = isinstance(error.__cause__, ImportError | ForeignPackage)
         level = Level.WARN if usable else Level.FAIL
         return [Finding(topic="settings", level=level, detail=str(error))]
     return [
         checkup.data_folder(settings.data_dir),
         checkup.port(settings.host, settings.port),
     ]
+
+
+def _say(sentence: str, code: Exit) -> Exit:
+    sys.stderr.write(sentence + "\n")
+    return code
 
 
 def _print(findings: list[Finding]) -> None:

@@ -1,0 +1,130 @@
+"""Documents as the service gives them, for the tests of the client half."""
+
+from typing import Any
+
+CANDIDATE: dict[str, Any] = {
+    "global_batch_size": 128,
+    "micro_batch_size": 64,
+    "gradient_accumulation_steps": 2,
+    "learning_rate": 0.0525,
+    "runs": 5,
+    "runs_reached": 4,
+    "time_to_target_seconds": {
+        "estimate": 3.31,
+        "low": None,
+        "high": None,
+        "confidence": 0.95,
+        "runs": 5,
+    },
+    "final_metric": 0.1187,
+    "sharpness": {"asam": 0.0215, "keskar": 1.93, "hessian_top_eigenvalue": None},
+}
+
+RECOMMENDATION: dict[str, Any] = {
+    "micro_batch_size": 48,
+    "gradient_accumulation_steps": 3,
+    "data_parallel_size": 1,
+    "global_batch_size": 144,
+    "learning_rate": 0.0314,
+    "objective": "time_to_target",
+    "metric": "validation_loss",
+    "target": 0.123,
+    "target_origin": "user",
+    "target_reached": True,
+    "runs": 5,
+    "runs_reached": 5,
+    "closest_metric": 0.1199,
+    "evidence": "full",
+    "limited_by": "none",
+    "time_to_target_seconds": {
+        "estimate": 3.14,
+        "low": 2.71,
+        "high": 3.62,
+        "confidence": 0.95,
+        "runs": 5,
+    },
+    "metric_at_budget": None,
+    "steps_to_target": 412.5,
+    "step_time_seconds": 0.0076,
+    "evaluation_seconds": 0.0021,
+    "samples_per_second": 8512.0,
+    "max_micro_batch_size": 1437,
+    "peak_memory_bytes": 812345344,
+    "memory_limit_bytes": 8589934592,
+    "learning_rate_range": {"low": 0.0121, "high": 0.0707},
+    "critical_batch_size": {"estimate": 71.0, "low": 52.0, "high": 96.0, "confidence": 0.95},
+    "time_model": {
+        "steps_minimum": 190.0,
+        "critical_batch_size": 71.0,
+        "step_seconds": {"fixed": 0.003, "per_sample": 0.00007},
+    },
+    "sharpness": {"asam": 0.0213, "keskar": 1.91, "hessian_top_eigenvalue": 38.2},
+    "device": {"kind": "cpu", "name": "A processor", "memory_bytes": 17179869184},
+    "pareto": [CANDIDATE],
+    "rivals": [CANDIDATE],
+    "held_fixed": {
+        "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": False},
+        "schedule": "constant",
+        "gradient_clip_norm": 1.5,
+        "warmup_samples": 1440,
+        "warmup_steps": 10,
+        "horizon_samples": None,
+        "horizon_steps": None,
+    },
+    "spending": {
+        "device_seconds": 151.0,
+        "device_seconds_by_stage": {"race": 31.0, "search": 120.0, "plan": 0.0},
+        "search_trials": 24,
+        "training_runs": 39,
+    },
+    "warnings": [{"code": "short_runs", "detail": "The runs were short, so noise is large."}],
+    "spec_digest": "sha256:aa",
+    "fingerprint": "sha256:bb",
+}
+
+PROBLEM: dict[str, Any] = {
+    "type": "urn:batchscout:problem:invalid_spec",
+    "title": "The request is not valid",
+    "status": 422,
+    "detail": "One field is wrong.",
+    "instance": "/v1/tuning-jobs",
+    "code": "invalid_spec",
+    "errors": [
+        {"detail": "low must not exceed high", "pointer": "/search_space", "parameter": None}
+    ],
+    "traceback": None,
+    "facts": None,
+}
+
+BEST: dict[str, Any] = {
+    "global_batch_size": 96,
+    "learning_rate": 0.0271,
+    "calibrated_seconds": 4.25,
+    "metric": 0.1204,
+}
+
+
+def job(state: str, *, revision: int = 1, **fields: Any) -> dict[str, Any]:
+    """A job document in one state."""
+    document = {
+        "id": "job-7",
+        "state": state,
+        "stage": None,
+        "revision": revision,
+        "spec": {},
+        "progress": None,
+        "recommendation": RECOMMENDATION if state == "succeeded" else None,
+        "problem": PROBLEM if state == "failed" else None,
+    }
+    return document | fields
+
+
+def progress(stage: str, fraction: float = 0.25, **fields: Any) -> dict[str, Any]:
+    """The progress of a running job."""
+    return {
+        "stage": stage,
+        "fraction": fraction,
+        "best": None,
+        "device_seconds": 12.0,
+        "predicted_device_seconds": None,
+    } | fields
