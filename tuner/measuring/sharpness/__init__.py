@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import torch
 
+from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
 from tuner.measuring.sharpness.asam import asam_sharpness
 from tuner.measuring.sharpness.hessian import hessian_top_eigenpair
 from tuner.measuring.sharpness.keskar import keskar_phi
@@ -95,9 +96,16 @@ class _Session:
                 with on_surface(
                     self.model, self.loss_sum, self.counts, samples_per_pass=samples_per_pass
                 ) as surface:
-                    return measure(surface)
-            except torch.OutOfMemoryError:
-                samples_per_pass //= 2
+                    value = measure(surface)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                forget(error)
+            else:
+                self.samples_per_pass = samples_per_pass
+                return value
+            release(next(self.model.parameters()).device)
+            samples_per_pass //= 2
         return None
 
 

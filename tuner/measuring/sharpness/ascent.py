@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_ITERATIONS: Final = 25
 """Gradient evaluations per start at most."""
 
-PATIENCE: Final = 2
+PATIENCE: Final = 1
 """Evaluations without a rise that matters, after which an ascent stops."""
 
 RELATIVE_RISE: Final = 3e-3

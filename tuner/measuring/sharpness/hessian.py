@@ -8,6 +8,7 @@ import torch
 from torch.autograd.function import BackwardCFunction
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from tuner.measuring.out_of_memory import is_out_of_memory
 from tuner.measuring.sharpness.lanczos import largest_eigenpair
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ class _Product:
             try:
                 with sdpa_kernel(SDPBackend.MATH):
                     return self.surface.hessian_product(vector)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError:
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
                 # Autograd says it in many words ("derivative ... is not implemented",
                 # "trying to differentiate twice"), but always by a RuntimeError.
                 self.step = self._choose_step()

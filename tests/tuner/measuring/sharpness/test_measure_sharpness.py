@@ -129,14 +129,18 @@ def test_nothing_to_perturb_is_none(classifier, mlp):
     assert (sharpness.asam, sharpness.keskar, sharpness.hessian_top_eigenvalue) == (None,) * 3
 
 
-def test_passes_shrink_until_they_fit(classifier, mlp):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError(), MemoryError(), RuntimeError("DefaultCPUAllocator: out of memory")],
+)
+def test_passes_shrink_until_they_fit(classifier, mlp, error):
     """Where only 20 samples fit into memory the values are those of a larger machine."""
     case = classifier(mlp())
     roomy = measure_sharpness(case.model, case.loss_sum, case.counts, seed=0)
 
     def loss_sum(samples):
         if samples.stop - samples.start > 20:
-            raise torch.OutOfMemoryError
+            raise error
         return case.loss_sum(samples)
 
     tight = measure_sharpness(case.model, loss_sum, case.counts, seed=0)
@@ -154,6 +158,27 @@ def test_what_never_fits_is_none(classifier, mlp):
 
     sharpness = measure_sharpness(case.model, loss_sum, case.counts, seed=0)
     assert (sharpness.asam, sharpness.keskar, sharpness.hessian_top_eigenvalue) == (None,) * 3
+
+
+def test_one_measure_that_never_fits_leaves_the_others(classifier, mlp):
+    """Where Hessian products alone do not fit, ASAM and phi are still there."""
+    case = classifier(mlp())
+
+    def exhausted(gradient):
+        if torch.is_grad_enabled():
+            raise torch.OutOfMemoryError
+        return gradient
+
+    def loss_sum(samples):
+        loss = case.loss_sum(samples)
+        if loss.requires_grad:
+            loss.register_hook(exhausted)
+        return loss
+
+    sharpness = measure_sharpness(case.model, loss_sum, case.counts, seed=0)
+    assert sharpness.hessian_top_eigenvalue is None
+    assert sharpness.asam > 0.0
+    assert sharpness.keskar > 0.0
 
 
 def test_frozen_parameters_are_not_perturbed(classifier, mlp):
