@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
     """Pin the packages and become a keeper.
 
     Args:
-        arguments: One JSON object: `packages` from name to folder, and the keeper's
-            `control`, `measuring` and `search_path`.
+        arguments: One JSON object: `packages` from name to folder, and the options of
+            `workers.keeper.start`.
 
     Returns:
         The exit code.
@@ -48,8 +48,7 @@ def main(arguments: list[str]) -> int:
     options = json.loads(arguments[0])
     for name, folder in options["packages"].items():
         pin(name, Path(folder))
-    keep = import_module("workers.keeper").keep
-    code: int = keep(options["control"], options["measuring"], options["search_path"])
+    code: int = import_module("workers.keeper").start(options)
     return code
 
 

@@ -11,13 +11,19 @@ It has one thread that lives as long as the process, adopts every process whose 
 and ends with the session. So no descendant of a child can outlive the child, and no child its
 session, whichever of them is killed, how, and whatever it was computing.
 
-On the control socket the session sends `FORK` with one descriptor, or `TERMINATE`; the keeper
-answers with the events `STARTED` and `EXITED`.
+Should a library initialise the CUDA driver while it is loaded, which none is known to do, the
+child begins anew from a bare interpreter instead, slower and safe.
+
+On the control socket the session sends lines: `FORK` with the modules to load before, as JSON,
+and one descriptor beside; or `TERMINATE`. The keeper answers with the events `STARTED` and
+`EXITED`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import json
 import os
 import select
 import shutil
@@ -28,8 +34,10 @@ import sys
 import tempfile
 import time
 import warnings
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
+from workers import processes
 from workers.child import load, serve
 from workers.processes import (
     adopt_orphans,
@@ -41,7 +49,7 @@ from workers.processes import (
 
 FORK: Final = b"F"
 TERMINATE: Final = b"T"
-"""Commands from the session."""
+"""How commands of the session begin."""
 
 EVENT: Final = struct.Struct("!cii")
 """An event for the session: what, process id, exit code as `subprocess` counts it."""
@@ -59,26 +67,28 @@ SWEEP_SECONDS: Final = 1.0
 _GLANCE_SECONDS: Final = 1.0
 
 
-def keep(control: int, measuring: str, search_path: str | None) -> int:
-    """Be a keeper until the session closes its end or is gone.
+def start(options: dict[str, Any]) -> int:
+    """Be a keeper until the session closes its end or is gone, or a child that begins anew.
 
     Args:
-        control: Descriptor of the control socket.
-        measuring: `module:class` that measures, loaded before the first fork.
-        search_path: Folder appended last to the import path; None for none.
+        options: `measuring` (`module:class`, loaded before the first fork) and `search_path`
+            (a folder appended last to the import path, or None); for a keeper `control`, the
+            descriptor of its socket; for a child `channel`, that of its own.
 
     Returns:
         The exit code.
     """
+    if options["search_path"] is not None:
+        sys.path.append(options["search_path"])
+    if "channel" in options:
+        serve(socket.socket(fileno=options["channel"]), options["measuring"])
     adopt_orphans()
     write_no_cores()
     folder = tempfile.mkdtemp(prefix="batchscout-")
     os.chdir(folder)
-    if search_path is not None:
-        sys.path.append(search_path)
     try:
-        load(measuring)
-        Keeper(socket.socket(fileno=control), measuring).run()
+        load(options["measuring"])
+        Keeper(options).run()
     finally:
         os.chdir("/")
         shutil.rmtree(folder, ignore_errors=True)
@@ -89,13 +99,14 @@ class Keeper:
     """Forks one child at a time and reports how it ended.
 
     Args:
-        control: The socket to the session.
-        measuring: `module:class` that measures.
+        options: What `start` was called with.
     """
 
-    def __init__(self, control: socket.socket, measuring: str) -> None:
-        self._control = control
-        self._measuring = measuring
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._control = socket.socket(fileno=options["control"])
+        self._unread = b""
+        self._channels: list[int] = []
         self._session_pid = os.getppid()
         self._child: int | None = None
         self._kill_at: float | None = None
@@ -129,17 +140,25 @@ class Keeper:
         return max(0.0, self._kill_at - time.monotonic()) + 0.001
 
     def _obey(self) -> bool:
+        """Read commands and follow them; False once the session has closed."""
         try:
-            command, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+            some, channels, _, _ = socket.recv_fds(self._control, 4096, 1)
         except OSError:
             return False
-        if command == FORK:
-            self._fork(descriptors[0])
-        elif command == TERMINATE and self._child is not None:
-            self._terminate(self._child)
-        return bool(command)
+        self._channels += channels
+        *lines, self._unread = (self._unread + some).split(b"\n")
+        for line in lines:
+            if line.startswith(FORK):
+                self._fork(self._channels.pop(0), json.loads(line[1:]))
+            elif self._child is not None:
+                self._terminate(self._child)
+        return bool(some)
 
-    def _fork(self, channel: int) -> None:
+    def _fork(self, channel: int, modules: list[str]) -> None:
+        for module in modules:
+            with contextlib.suppress(Exception):  # the child will tell, if it needs it
+                import_module(module)
+        gc.freeze()  # a collection in the child would else copy every page it looks at
         keeper_pid = os.getpid()
         with warnings.catch_warnings():
             # Python warns of the threads that numerical libraries start when they are loaded;
@@ -160,10 +179,17 @@ class Keeper:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             for end in (self._control, self._wake, self._wake_up):
                 end.close()
+            if processes.has_opened_card():
+                self._begin_anew(channel)
             os.set_inheritable(channel, False)  # noqa: FBT003 - it takes no keyword
-            serve(socket.socket(fileno=channel), self._measuring)
+            serve(socket.socket(fileno=channel), self._options["measuring"])
         finally:
             os._exit(os.EX_SOFTWARE)
+
+    def _begin_anew(self, channel: int) -> None:
+        os.set_inheritable(channel, True)  # noqa: FBT003 - it takes no keyword
+        options = json.dumps(self._options | {"channel": channel})
+        os.execv(sys.executable, [sys.executable, "-P", sys.argv[0], options])  # noqa: S606
 
     def _terminate(self, child: int) -> None:
         signal_group(child, signal.SIGTERM)

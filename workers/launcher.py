@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,8 +101,11 @@ class Launcher:
         """Process id of the keeper."""
         return self._process.pid
 
-    def start_child(self) -> Child:
+    def start_child(self, modules: Iterable[str] = ()) -> Child:
         """Start a child; the first one waits until the keeper has loaded what measures.
+
+        Args:
+            modules: Of libraries, which the keeper loads before.
 
         Raises:
             StartFailed: The keeper is gone, or nothing came in `START_SECONDS`.
@@ -109,7 +113,8 @@ class Launcher:
         near, far = socket.socketpair()
         try:
             with self._commanding:
-                socket.send_fds(self._control, [FORK], [far.fileno()])
+                command = FORK + json.dumps(list(modules)).encode() + b"\n"
+                socket.send_fds(self._control, [command], [far.fileno()])
         except OSError as error:
             near.close()
             raise StartFailed(self.output.tail() or str(error)) from error
@@ -162,7 +167,7 @@ class Launcher:
     def terminate(self) -> None:
         """Have the child ended, politely first; `wait` then tells."""
         with self._commanding, contextlib.suppress(OSError):
-            self._control.sendall(TERMINATE)
+            self._control.sendall(TERMINATE + b"\n")
 
     def kill(self, child: Child | None = None) -> None:
         """Kill the keeper and all that descends from it outright."""

@@ -66,6 +66,16 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def has_opened_card() -> bool:
+    """Whether the CUDA driver was initialised here, after which no fork can use a card."""
+    with contextlib.suppress(OSError):
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if str(descriptor.readlink()).startswith("/dev/nvidia-uvm"):
+                    return True
+    return False
+
+
 def signal_group(leader_pid: int, signum: signal.Signals) -> None:
     """Send a signal to a process and its group, if they are still there."""
     for send in (os.killpg, os.kill):  # it may not lead a group yet

@@ -42,6 +42,7 @@ from workers.exit_class import (
 from workers.launcher import START_SECONDS, Launcher, Setup
 from workers.locks import DeviceLock, default_folder
 from workers.messages import Done, Fault, Measure, Message, Ping, Pong, ProtocolError, TightenRun
+from workers.preload import worth_loading
 from workers.warm import ChildLost, WarmChild
 
 logger = logging.getLogger(__name__)
@@ -205,7 +206,12 @@ class DeviceSession:
 
     def _answer(self, running: _Running, request: Request, places: Places) -> Message:
         fresh = self._spent or isinstance(request, MemoryTrial)
-        self._warm.prepare(running.attempt.job_id, places, fresh=fresh)
+        self._warm.prepare(
+            running.attempt.job_id,
+            places,
+            fresh=fresh,
+            modules=worth_loading(request.workload),
+        )
         self._spent = False
         limit = limit_seconds(request)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from tuner.errors import TunerError
@@ -61,13 +61,16 @@ class WarmChild:
         with self._guard:
             return self._child.pid if self._child else None
 
-    def prepare(self, job_id: str, places: Places, *, fresh: bool) -> None:
+    def prepare(
+        self, job_id: str, places: Places, *, fresh: bool, modules: Iterable[str] = ()
+    ) -> None:
         """Have a child ready that serves a job.
 
         Args:
             job_id: Whose requests come next.
             places: What it is configured with.
             fresh: Whether it must not have measured anything yet.
+            modules: Of libraries, which a new child shall have loaded.
 
         Raises:
             ChildLost: It did not come up.
@@ -77,7 +80,7 @@ class WarmChild:
             self._launcher.output.clear()
         if not reusable:
             self.retire()
-            self._start(places)
+            self._start(places, modules)
             self._serves = (job_id, places)
 
     def ask(self, message: Message) -> None:
@@ -166,9 +169,9 @@ class WarmChild:
         if launcher is not None:
             launcher.close()
 
-    def _start(self, places: Places) -> None:
+    def _start(self, places: Places, modules: Iterable[str]) -> None:
         try:
-            child = self._keeper().start_child()
+            child = self._keeper().start_child(modules)
         except (StartFailed, OSError) as error:
             self.close()
             raise ChildLost(None, str(error), started=False) from error
