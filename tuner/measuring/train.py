@@ -96,7 +96,8 @@ class _Run:
         self.training = Stopwatch(bench.device)
         self.evaluating = Stopwatch(bench.device)
         self._tightened = tightened
-        self._deadline = began + (request.deadline_seconds or float("inf"))
+        allowed = request.deadline_seconds
+        self._deadline = float("inf") if allowed is None else began + allowed
         self._late = False
         self._next_poll = 0.0
         self._next_rescue = time.perf_counter() + RESCUE_SECONDS
