@@ -119,11 +119,16 @@ class LocalExecutor:
             raise NoFreeDevice(f"this machine has no device for {_wish(request)}")
         taken = {session.device.id for session, _ in self._threads.values()}
         free = [session for session in fitting if session.device.id not in taken]
-        free.sort(key=lambda s: self._served.get(s.device.id) != attempt.job_id)
-        for session in free:
+        for session in sorted(free, key=lambda each: self._strangeness(each, attempt)):
             if session.claim():
                 return session
         raise NoFreeDevice(f"every device for {_wish(request)} is busy")
+
+    def _strangeness(self, session: DeviceSession, attempt: AttemptId) -> int:
+        """Order devices: warm for this job, then cold, then warm for another job."""
+        if session.slot().child_pid is None:
+            return 1
+        return 0 if self._served.get(session.device.id) == attempt.job_id else 2
 
     def _run(
         self, session: DeviceSession, attempt: AttemptId, request: Request, places: Places
