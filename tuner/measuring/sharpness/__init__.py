@@ -43,7 +43,7 @@ def measure_sharpness(
     was, also when `loss_sum` raises: parameters bit for bit, modes of its modules, and torch's
     random state; its gradients become None.
 
-    Cost: about 2 gradient evaluations of the set for ASAM, 30 to 60 for phi, and 2.5 for each
+    Cost: about 2 gradient evaluations of the set for ASAM, 20 to 60 for phi, and 2.5 for each
     of 10 to 25 Hessian-vector products (60 at most). Where a pass runs out of memory its
     samples are halved; what does not fit even with one is None.
 

@@ -40,7 +40,7 @@ def keskar_phi(
     each of `directions`, and opposite to the latter two; the highest end counts. Starts against
     the slope matter: late in training they were seen to reach twice the value of those along it.
 
-    Cost: about 10 gradient evaluations of the set per start, 25 at most. Memory: seven
+    Cost: 4 to 15 gradient evaluations of the set per start, 25 at most. Memory: seven
     vectors.
 
     Args:
