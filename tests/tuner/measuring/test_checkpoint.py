@@ -148,7 +148,6 @@ def test_lost_attempt_is_taken_up_by_the_next(bench, tmp_path, monkeypatch):
     def killed():
         if next(asked, None) is None:
             raise KeyboardInterrupt
-        return None
 
     with pytest.raises(KeyboardInterrupt):
         trained(bench, request_of(bench, measure=measure), tightened=killed)

@@ -88,9 +88,7 @@ def test_a_tighter_limit_ends_the_run_early(bench):
 def test_a_limit_already_passed_ends_the_run_where_it_stands(bench):
     """A limit below the steps taken cannot undo them."""
     told = iter([None, None])
-    result = trained(
-        bench, run_of(bench.workload, max_steps=1000), tightened=lambda: next(told, 5)
-    )
+    result = trained(bench, run_of(bench.workload, max_steps=1000), tightened=lambda: next(told, 5))
     assert result.steps == result.limit_applied
     assert 5 < result.steps < 1000
 
