@@ -25,6 +25,15 @@ LIMITED_BY: Final = {
     "search_space": "the range that was asked for",
     "budget": "the budget: more search could find better",
 }
+SHARPNESS: Final = (
+    ("asam", "ASAM"),
+    ("keskar", "Keskar"),
+    ("hessian_top_eigenvalue", "eigenvalue"),
+)
+CANDIDATE_HEADINGS: Final = (
+    *("micro x acc.", "rate", "time", "interval", "reached"),
+    *(label for _, label in SHARPNESS),
+)
 TARGET_ORIGIN: Final = {"user": "yours", "automatic": "set automatically", "none": "none"}
 
 
@@ -94,7 +103,7 @@ def _evidence(answer: Answer) -> Iterator[Row]:
         "peak memory",
         size(answer.peak_memory_bytes),
         (
-            f"of {size(answer.memory_limit_bytes)}; the largest micro-batch that fits is "
+            f"of {size(answer.memory_limit_bytes)}; the largest micro-batch that was run is "
             f"{number(answer.max_micro_batch_size)}"
         ),
     )
@@ -145,12 +154,14 @@ def _duration(interval: TimeInterval) -> str:
 
 
 def _sharpness(sharpness: Sharpness) -> str:
-    parts = (("asam", "ASAM"), ("keskar", "Keskar"), ("hessian_top_eigenvalue", "top eigenvalue"))
-    return ", ".join(f"{label} {number(getattr(sharpness, name))}" for name, label in parts)
+    return ", ".join(f"{label} {number(getattr(sharpness, name))}" for name, label in SHARPNESS)
 
 
 def _held_fixed(held: HeldFixed) -> str:
-    parts = [", ".join(f"{name} {_plain(value)}" for name, value in held.optimizer.items())]
+    options = [
+        f"{name} {_plain(value)}" for name, value in held.optimizer.items() if name != "kind"
+    ]
+    parts = [" ".join([str(held.optimizer.get("kind", "")), ", ".join(options)]).strip()]
     parts.append(f"schedule {held.schedule}")
     if held.gradient_clip_norm is not None:
         parts.append(f"gradients clipped at {number(held.gradient_clip_norm)}")
@@ -195,13 +206,13 @@ def _grid(rows: Iterator[Row]) -> Table:
 def _candidates(candidates: Sequence[Candidate]) -> Table:
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     table.add_column("  batch", justify="right")
-    for heading in ("micro x acc.", "learning rate", "time", "interval", "reached", "ASAM"):
+    for heading in CANDIDATE_HEADINGS:
         table.add_column(heading, justify="right")
     for one in candidates:
         taken = one.time_to_target_seconds
         bounds = "-"
         if taken is not None and taken.low is not None and taken.high is not None:
-            bounds = f"{seconds(taken.low)} to {seconds(taken.high)}"
+            bounds = f"{seconds(taken.low)} - {seconds(taken.high)}"
         table.add_row(
             f"  {one.global_batch_size}",
             f"{one.micro_batch_size} x {one.gradient_accumulation_steps}",
@@ -209,6 +220,6 @@ def _candidates(candidates: Sequence[Candidate]) -> Table:
             seconds(taken.estimate if taken else None),
             bounds,
             f"{one.runs_reached} of {one.runs}",
-            number(one.sharpness.asam if one.sharpness else None),
+            *(number(getattr(one.sharpness, name, None)) for name, _ in SHARPNESS),
         )
     return table
