@@ -54,6 +54,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "model_not_accepted": Kind(status=422, title="This architecture is not accepted"),
     "config_key_refused": Kind(status=422, title="This key of a configuration is not accepted"),
     "model_too_large": Kind(status=422, title="The model is too large"),
+    "workload_raised": Kind(status=422, title="Your own code raised an error"),
     "model_failed": Kind(status=422, title="The model raised an error"),
     "data_failed": Kind(status=422, title="The data set raised an error"),
     "entrypoint_not_allowed": Kind(status=422, title="This entry point is not allowed here"),
@@ -64,10 +65,17 @@ KINDS: Final[Mapping[str, Kind]] = {
     "missing_array": Kind(status=422, title="The file lacks an array"),
     "shape_mismatch": Kind(status=422, title="Shapes or types of the data do not fit"),
     "too_few_samples": Kind(status=422, title="There are too few samples"),
+    "data_not_finite": Kind(status=422, title="The data holds a value that is not finite"),
     "labels_out_of_range": Kind(status=422, title="A label is out of range"),
     # how a job can end
     "no_feasible_batch": Kind(status=422, title="Not even one sample fits into memory"),
     "not_answerable": Kind(status=422, title="There is no honest answer to this request"),
+    "horizon_too_short": Kind(status=422, title="The horizon is too short for a target"),
+    "no_automatic_target": Kind(status=422, title="No target could be found"),
+    "all_runs_diverged": Kind(status=422, title="Every training run diverged"),
+    "budget_exhausted": Kind(status=422, title="The budget ended before there was an answer"),
+    "attempts_exhausted": Kind(status=500, title="A measurement was lost again and again"),
+    "cancelled": Kind(status=409, title="The job was cancelled"),
     "incompatible_upgrade": Kind(status=409, title="This version cannot read the job's records"),
 }
 

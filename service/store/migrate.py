@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import column, inspect, select, table
 
 from service.locks import hold
 from service.store.database import Database
+
+FOLDER: Final = Path(__file__).parent / "migrations"
 
 
 def migrate(database: Database, *, lock_file: Path) -> str:
@@ -28,7 +31,7 @@ def migrate(database: Database, *, lock_file: Path) -> str:
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(FOLDER))
     head = ScriptDirectory.from_config(config).get_current_head()
     if head is None:
         raise RuntimeError("the migrations are missing from this installation")
