@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -39,11 +38,6 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's own way of extending
-
-
-def write(app: FastAPI, file: Path) -> None:
-    """Write the document to a file, the same bytes every time."""
-    file.write_text(render(app), encoding="utf-8")
 
 
 def render(app: FastAPI) -> str:
