@@ -59,7 +59,8 @@ class _Version(argparse.Action):
     """Prints the installed version and ends the program."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.exit(message=f"batchscout {metadata.version('batchscout')}\n")
+        sys.stdout.write(f"batchscout {metadata.version('batchscout')}\n")
+        parser.exit()
 
 
 def _run(options: argparse.Namespace) -> Exit:
