@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|^BATCHSCOUT_", re.IGNORECASE)
+SECRET_NAME: Final = re.compile(
+    r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|^BATCHSCOUT_", re.IGNORECASE
+)
 """Names that are not handed on: what they hold opens doors, or configures the service."""
 
 SECRET_VALUE: Final = re.compile(r"://[^/@\s]+:[^/@\s]+@")

@@ -31,10 +31,10 @@ import signal
 import socket
 import struct
 import sys
-import tempfile
 import time
 import warnings
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 from workers import processes
@@ -76,7 +76,7 @@ def start(options: dict[str, Any]) -> int:
             descriptor of its socket; for a child `channel`, that of its own.
 
     Returns:
-        The exit code.
+        The exit code. The folder it was started in is gone with it.
     """
     if options["search_path"] is not None:
         sys.path.append(options["search_path"])
@@ -84,8 +84,7 @@ def start(options: dict[str, Any]) -> int:
         serve(socket.socket(fileno=options["channel"]), options["measuring"])
     adopt_orphans()
     write_no_cores()
-    folder = tempfile.mkdtemp(prefix="batchscout-")
-    os.chdir(folder)
+    folder = Path.cwd()
     try:
         load(options["measuring"])
         Keeper(options).run()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable
@@ -87,8 +89,15 @@ class Launcher:
     def __init__(self, setup: Setup, inherit: tuple[int, ...] = ()) -> None:
         self._control, far_end = socket.socketpair()
         source, sink = os.pipe()
+        # A keeper takes its folder along; this side is for one that was killed.
+        self._folder = tempfile.mkdtemp(prefix="batchscout-")
         try:
-            self._process = _start_keeper(setup, far_end.fileno(), sink, inherit)
+            self._process = _start_keeper(setup, far_end.fileno(), sink, inherit, cwd=self._folder)
+        except OSError:
+            self._control.close()
+            os.close(source)
+            shutil.rmtree(self._folder)
+            raise
         finally:
             far_end.close()
             os.close(sink)
@@ -192,6 +201,7 @@ class Launcher:
         except subprocess.TimeoutExpired:
             self.kill()
         self.output.join(END_SECONDS)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _last_message(self, child: Child) -> Message | None:
         try:
@@ -224,7 +234,7 @@ class Launcher:
 
 
 def _start_keeper(
-    setup: Setup, control: int, sink: int, inherit: tuple[int, ...]
+    setup: Setup, control: int, sink: int, inherit: tuple[int, ...], *, cwd: str
 ) -> subprocess.Popen[bytes]:
     options = {
         "packages": {p.__name__: next(iter(p.__path__)) for p in (tuner, workers)},
@@ -239,7 +249,7 @@ def _start_keeper(
         stdout=sink,
         stderr=sink,
         env=scrubbed(os.environ, setup.visible_devices),
-        cwd="/",
+        cwd=cwd,
         pass_fds=(control, *inherit),
         start_new_session=True,
     )

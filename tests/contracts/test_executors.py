@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -287,6 +289,33 @@ def test_many_attempts_have_one_update_each(driver: Driver) -> None:
     assert len(got) == len(acts)
     kinds = [type(update).__name__ for update in got]
     assert (kinds.count("Finished"), kinds.count("AttemptFailed"), kinds.count("Lost")) == (8, 4, 8)
+
+
+def test_random_deaths_and_cancels_leave_one_update_each(driver: Driver) -> None:
+    """Whatever is killed or cancelled at whatever moment, no update is lost or doubled."""
+    chance = random.Random(0)  # noqa: S311 - a reproducible order of events
+    acts = [("answer", None), ("exit", 1), ("sleep", 0.02), ("sleep", 60), ("fault", "x")]
+    submitted: set[AttemptId] = set()
+    got: dict[AttemptId, Update] = {}
+    while len(submitted) < 60:
+        with contextlib.suppress(NoFreeDevice):
+            submitted.add(driver.submit(*chance.choice(acts)))
+        time.sleep(chance.random() * 0.02)
+        for slot in driver.executor.devices():
+            if slot.child_pid is not None and chance.random() < 0.2:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(slot.child_pid, chance.choice([9, 11, 15]))
+            if slot.busy_with is not None and chance.random() < 0.3:
+                driver.executor.cancel(slot.busy_with)
+        for update in driver.executor.updates(0.0):
+            assert update.attempt not in got
+            got[update.attempt] = update
+    for attempt in submitted - set(got):
+        driver.executor.cancel(attempt)
+    rest = driver.collect(len(submitted) - len(got))
+    assert set(rest).isdisjoint(got)
+    assert set(rest) | set(got) == submitted
+    assert isinstance(driver.run(), Finished)
 
 
 def test_consecutive_attempts_of_a_job_share_a_warm_child(driver: Driver) -> None:

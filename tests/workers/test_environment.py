@@ -12,6 +12,7 @@ SECRETS = {
     "HF_TOKEN": "a",
     "Db_Password": "a",
     "GOOGLE_APPLICATION_CREDENTIALS": "/file",
+    "SSH_AUTH_SOCK": "/run/agent",
     "BATCHSCOUT_DATABASE": "sqlite://",
     "DATABASE_URL": "postgresql://me:secret@host/db",
     "PYTHONPATH": ".",
