@@ -63,7 +63,7 @@ class Confirmation:
 def finding(job: Job) -> Confirmation | None:
     """Read the confirmation, once every planned round has ended or the budget has."""
     contenders = contenders_of(job)
-    if not job.over and (_next_round(job, contenders) or _open(job)):
+    if not job.over and (_next_round(job, contenders) or job.history.open("confirm")):
         return None
     chosen = choose(job, contenders)
     if not job.over and _memory_wanted(job, chosen):
@@ -75,7 +75,7 @@ def wants(job: Job) -> Wants:
     """Ask for the runs of the round, then for the memory of the winner if it never ran."""
     contenders = contenders_of(job)
     requests: tuple[Request, ...] = _next_round(job, contenders)
-    if not requests and not _open(job):
+    if not requests and not job.history.open("confirm"):
         chosen = choose(job, contenders)
         if _memory_wanted(job, chosen):
             requests = (memory_trial(job, MEMORY_REQUEST, winning_micro_batch_size(job, chosen)),)
@@ -251,10 +251,6 @@ def _memory_wanted(job: Job, chosen: Confirmation) -> bool:
     entry = job.history.get(MEMORY_REQUEST)
     size = winning_micro_batch_size(job, chosen)
     return curve.peak_bytes(size) is None and (entry is None or not entry.ended)
-
-
-def _open(job: Job) -> bool:
-    return any(not entry.ended for entry in job.history.of("confirm"))
 
 
 def _unfinished(job: Job, position: int, seed: int) -> bool:

@@ -58,6 +58,8 @@ class History:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._stages: dict[str, list[Entry]] = {}
+        self._seconds: dict[str, float] = {}
+        self._open: Counter[str] = Counter()
         self.device_seconds = 0.0
 
     def __contains__(self, request_id: str) -> bool:
@@ -72,7 +74,9 @@ class History:
             return
         entry = Entry(request=event.request)
         self._entries[event.request.id] = entry
-        self._stages.setdefault(stage_of(event.request.id), []).append(entry)
+        stage = stage_of(event.request.id)
+        self._stages.setdefault(stage, []).append(entry)
+        self._open[stage] += 1
 
     def ended(self, event: Result | Failed) -> None:
         """Note how a request ended; a second ending of the same request changes nothing."""
@@ -80,6 +84,7 @@ class History:
         if entry.ended:
             return
         entry.running = False
+        self._open[stage_of(event.request_id)] -= 1
         if isinstance(event, Result):
             entry.result = event.result
             self._charge(entry, event.result.device_seconds)
@@ -96,6 +101,7 @@ class History:
         entry.losses[event.cause] += 1
         self._charge(entry, event.device_seconds)
         if entry.losses[event.cause] > RETRIES.get(event.cause, entry.losses[event.cause]):
+            self._open[stage_of(event.request_id)] -= 1
             entry.problem = Problem(
                 code="attempts_exhausted",
                 detail=f"{event.request_id} was tried {sum(entry.losses.values())} times and "
@@ -109,6 +115,10 @@ class History:
     def of(self, stage: str) -> list[Entry]:
         """Return the entries of one stage, in the order in which they were started."""
         return self._stages.get(stage, [])
+
+    def open(self, stage: str) -> int:
+        """Count the requests of a stage that have not ended."""
+        return self._open[stage]
 
     def get(self, request_id: str) -> Entry | None:
         """Return the entry of a request, or None if it was never started."""
@@ -124,10 +134,7 @@ class History:
 
     def seconds_by_stage(self) -> dict[str, float]:
         """Device seconds of each stage that had any."""
-        return {
-            stage: sum(entry.device_seconds for entry in entries)
-            for stage, entries in self._stages.items()
-        }
+        return dict(self._seconds)
 
     def _entry(self, request_id: str) -> Entry:
         entry = self._entries.get(request_id)
@@ -138,6 +145,8 @@ class History:
     def _charge(self, entry: Entry, device_seconds: float) -> None:
         entry.device_seconds += device_seconds
         self.device_seconds += device_seconds
+        stage = stage_of(entry.request.id)
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + device_seconds
 
 
 def stage_of(request_id: str) -> str:

@@ -95,7 +95,7 @@ def impute(prior: Prior, observations: Sequence[Observation]) -> list[tuple[Obse
     worst = max(scores, default=0.0)
     values = []
     for one in observations:
-        if one.kind == "complete" and one.score is not None:
+        if one.kind in {"complete", "paced"} and one.score is not None:
             values.append((one, one.score))
         elif one.kind == "censored" and one.score is not None:
             mean = prior.score(one.global_batch_size, one.learning_rate)

@@ -49,7 +49,6 @@ def finding(job: Job) -> Recommendation:
     steps = timing.plans[batch]
     seconds = timing.step_seconds[batch]
     scored = evidence.scored(job, contender)
-    race = found.race
     return Recommendation(
         micro_batch_size=steps.micro_batch_size,
         gradient_accumulation_steps=steps.gradient_accumulation_steps,
@@ -58,7 +57,7 @@ def finding(job: Job) -> Recommendation:
         learning_rate=contender.learning_rate if contender else None,
         objective=job.spec.objective.kind,
         metric=job.spec.objective.metric,
-        target=race.target if race else getattr(job.spec.objective, "target", None),
+        target=_target(job),
         target_origin=_origin(job),
         target_reached=_reached(job, contender),
         runs=len(contender.done) if contender else 0,
@@ -106,7 +105,8 @@ def limited_by(job: Job, batch: int, contender: Contender | None, steps: BatchPl
     found = job.findings
     scope, memory = found.inspect, _remembered(found)
     assert scope is not None  # noqa: S101  (stages run in order)
-    if _planned(found).evidence == "proxy" or job.over:
+    synthetic = found.race is not None and found.race.without == "synthetic"
+    if (_planned(found).evidence != "full" and not synthetic) or job.over:
         return "budget"
     if (
         memory.limited
@@ -122,7 +122,10 @@ def limited_by(job: Job, batch: int, contender: Contender | None, steps: BatchPl
 
 
 def rate_range(job: Job, batch: int, contender: Contender | None) -> RateInterval | None:
-    """Read the range of good rates off the posterior, at the answer's own batch only."""
+    """Read the range of good rates off the posterior, at the answer's own batch only.
+
+    It never reaches beyond the rates that were tried, relative to the best one of their batch.
+    """
     plan, ranking = _planned(job.findings), job.findings.search
     if contender is None or plan.goal is None or ranking is None:
         return None
@@ -130,13 +133,16 @@ def rate_range(job: Job, batch: int, contender: Contender | None) -> RateInterva
     if len(at_batch) < 2:  # noqa: PLR2004  (one trial says nothing of a range)
         return None
     seen = [*ranking.observations, *contender.done]
-    belief = posterior.fit(prior_of(job, plan.goal), seen)
+    prior = prior_of(job, plan.goal)
+    belief = posterior.fit(prior, seen)
     rates = job.spec.learning_rates
     grid = [
         contender.learning_rate * RATE_SPAN ** (2.0 * i / (RATE_POINTS - 1) - 1.0)
         for i in range(RATE_POINTS)
     ]
-    grid = [rate for rate in grid if rates.low <= rate <= rates.high]
+    tried = [prior.rate(batch) / prior.rate(o.global_batch_size) * o.learning_rate for o in seen]
+    low, high = max(rates.low, min(tried)), min(rates.high, max(tried))
+    grid = [rate for rate in grid if low <= rate <= high]
     scores = [belief.score(batch, rate)[0] for rate in grid]
     limit = min(scores) + math.log(RATE_TOLERANCE)
     good = [rate for rate, score in zip(grid, scores, strict=True) if score <= limit]
@@ -177,6 +183,13 @@ def fingerprint(job: Job) -> str:
     )
 
 
+def _target(job: Job) -> float | None:
+    """The target that was raced for, or the user's own where there was no race."""
+    raced = job.findings.race.target if job.findings.race else None
+    asked: float | None = getattr(job.spec.objective, "target", None)
+    return raced if raced is not None else asked
+
+
 def _origin(job: Job) -> str:
     race = job.findings.race
     if getattr(job.spec.objective, "target", None) is not None:
@@ -186,7 +199,7 @@ def _origin(job: Job) -> str:
 
 def _reached(job: Job, contender: Contender | None) -> bool | None:
     """Whether any run of the answer reached the target; None where there is none."""
-    target = job.findings.race.target if job.findings.race else None
+    target = _target(job)
     if target is None:
         return None
     runs = [one.run for one in contender.done if one.run is not None] if contender else []

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from tuner import curve
 from tuner.deciding.history import Run
 from tuner.deciding.job import Job
 from tuner.deciding.plan import Goal
@@ -21,6 +22,11 @@ SMALLEST: Final = 1e-6
 """Losses and error rates are not told apart below this."""
 
 
+FASTEST_PACE: Final = 1.2
+SLOWEST_PACE: Final = 4.0
+"""A loser of the race counts as between 1.2 and 4 times as slow as its winner."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """One trial, as the search sees it.
@@ -28,7 +34,8 @@ class Observation:
     Args:
         global_batch_size: B.
         learning_rate: Peak rate.
-        kind: `complete`, `censored` (the score is a lower bound), `diverged` or `infeasible`.
+        kind: `complete`, `censored` (the score is a lower bound), `paced` (stopped early and
+            judged by its pace), `diverged` or `infeasible`.
         score: Lower is better; None where there is none.
         run: The run behind it; None of a trial that never gave a result.
     """
@@ -48,6 +55,38 @@ def observe(job: Job, goal: Goal, run: Run) -> Observation:
         learning_rate=run.request.learning_rate,
         kind=kind,
         score=score,
+        run=run,
+    )
+
+
+def pace(job: Job, run: Run, winner: Run, score: float) -> Observation:
+    """Judge a run that lost the race by how much slower it fell than the winner.
+
+    rho = (time the run took to its last loss) / (time the winner took to that loss); the run
+    is then expected to need rho times the winner's time. A run that never got below the
+    winner's first evaluation has the slowest pace.
+
+    Args:
+        job: Whose race it was.
+        run: The loser, at the winner's batch.
+        winner: The reference run.
+        score: The winner's score, ln of its calibrated seconds.
+
+    Returns:
+        An observation with ln(clip(rho, 1.2, 4)) added to the winner's score.
+    """
+    value = final_metric(run)
+    metric = job.spec.objective.metric
+    steps = None if value is None else curve.crossing_steps(winner.result.curve, value, metric)
+    ratio = FASTEST_PACE if steps is None else run.result.steps / max(steps, 1e-9)
+    if value is None:
+        ratio = SLOWEST_PACE
+    ratio = min(SLOWEST_PACE, max(FASTEST_PACE, ratio))
+    return Observation(
+        global_batch_size=run.request.plan.global_batch_size,
+        learning_rate=run.request.learning_rate,
+        kind="paced",
+        score=score + math.log(ratio),
         run=run,
     )
 

@@ -12,14 +12,17 @@ from tuner.deciding.job import Job, Wants
 from tuner.deciding.plan import CONFIRM_LIMIT, MAX_RUNS, SEARCH_LIMIT, Goal, Plan
 from tuner.deciding.prior import Prior, prior_of
 from tuner.deciding.runs import throughput_of, training_run
-from tuner.deciding.score import Observation, observe
-from tuner.records import Request, Tighten, TrainingResult, TrainingRun
+from tuner.deciding.score import Observation, observe, pace
+from tuner.records import Request, Tighten, TrainingRun
 
 FINALISTS: Final = 3
 """Trials that go on to confirmation, at most."""
 
 SAME_FINALIST: Final = 0.2
 """Two rates at one batch closer than this in ln are one finalist."""
+
+MIN_KNOWN_COSTS: Final = 3
+"""Trials after which their own mean cost predicts the next one's."""
 
 WORTH_TIGHTENING: Final = 0.95
 """A running trial is cut anew only if its limit falls below this share of the old one."""
@@ -55,7 +58,7 @@ def finding(job: Job) -> Ranking | None:
     if plan.goal is None:
         return Ranking(finalists=(), observations=(), trials=0)
     entries = job.history.of("search")
-    if not job.over and (_more(job, plan) or any(not entry.ended for entry in entries)):
+    if not job.over and (job.history.open("search") or _more(job, plan)):
         return None
     seen = observations(job, plan.goal)
     return Ranking(
@@ -89,11 +92,7 @@ def wants(job: Job) -> Wants:
 
 def observations(job: Job, goal: Goal) -> list[Observation]:
     """Score every run that the goal can compare: the race's, where it can, and the trials."""
-    runs = {}
-    for run in job.history.runs("race"):
-        if goal.kind == "time" and run.request.seed == job.training_seed("search", 0):
-            runs[run.request.learning_rate] = run
-    seen = [observe(job, goal, run) for run in runs.values()]
+    seen = _of_race(job, goal)
     seen += [observe(job, goal, run) for run in job.history.runs("search")]
     seen += [
         Observation(
@@ -106,6 +105,21 @@ def observations(job: Job, goal: Goal) -> list[Observation]:
         for point in (_point(e) for e in job.history.of("search") if e.problem is not None)
     ]
     return seen
+
+
+def _of_race(job: Job, goal: Goal) -> list[Observation]:
+    """The winner by its time, the others by their pace; nothing where the goal is a metric."""
+    race = job.findings.race
+    assert race is not None  # noqa: S101  (stages run in order)
+    if goal.kind != "time":
+        return []
+    seed = job.training_seed("search", 0)
+    longest = {run.request.learning_rate: run for run in race.runs if run.request.seed == seed}
+    winner = longest[race.learning_rate or 0.0]
+    won = observe(job, goal, winner)
+    score = math.log(best_seconds(prior_of(job, goal), [won]))
+    losers = [run for run in longest.values() if run is not winner]
+    return [won, *(pace(job, run, winner, score) for run in losers)]
 
 
 def rank(prior: Prior, seen: list[Observation]) -> tuple[Finalist, ...]:
@@ -184,7 +198,7 @@ def _more(job: Job, plan: Plan, extra: int = 0) -> bool:
     if job.over or len(job.history.of("search")) + extra >= plan.trials:
         return False
     assert plan.goal is not None  # noqa: S101  (no trials without a goal)
-    open_runs = extra + sum(not entry.ended for entry in job.history.of("search"))
+    open_runs = extra + job.history.open("search")
     one = _run_seconds(job, plan.goal)
     most = MAX_RUNS * one * (CONFIRM_LIMIT if plan.goal.kind == "time" else 1.0)
     reserve = min(plan.confirm_seconds, most)
@@ -192,20 +206,15 @@ def _more(job: Job, plan: Plan, extra: int = 0) -> bool:
 
 
 def _run_seconds(job: Job, goal: Goal) -> float:
-    """What one more trial is expected to cost a device."""
+    """What one more trial is expected to cost a device: what they did cost, once some ended."""
+    entries = job.history.of("search")
+    if len(entries) > MIN_KNOWN_COSTS:
+        return job.history.seconds_by_stage().get("search", 0.0) / (len(entries) - 1)
     timing, race = throughput_of(job), job.findings.race
     assert race is not None  # noqa: S101  (stages run in order)
+    steps = race.reference_steps or 0.0
     if goal.kind == "metric":
         steps = float(goal.steps(race.batch, timing.step_seconds[race.batch]))
-    else:
-        done = [
-            run.result.crossing_steps * timing.step_seconds[run.request.plan.global_batch_size]
-            for run in job.history.runs("search")
-            if isinstance(run.result, TrainingResult) and run.result.crossing_steps is not None
-        ]
-        assert race.reference_steps is not None  # noqa: S101  (a time goal needs a reference)
-        seconds = race.reference_steps * timing.step_seconds[race.batch]
-        steps = min([*done, seconds]) / timing.step_seconds[race.batch]
     return timing.run_seconds(race.batch, steps, goal.cadence_seconds)
 
 
