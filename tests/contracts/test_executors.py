@@ -293,7 +293,7 @@ def test_many_attempts_have_one_update_each(driver: Driver) -> None:
 
 def test_random_deaths_and_cancels_leave_one_update_each(driver: Driver) -> None:
     """Whatever is killed or cancelled at whatever moment, no update is lost or doubled."""
-    chance = random.Random(0)  # noqa: S311 - a reproducible order of events
+    chance = random.Random(0)
     acts = [("answer", None), ("exit", 1), ("sleep", 0.02), ("sleep", 60), ("fault", "x")]
     submitted: set[AttemptId] = set()
     got: dict[AttemptId, Update] = {}
