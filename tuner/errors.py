@@ -67,6 +67,17 @@ class TunerError(Exception):
         self.facts = facts
         self.traceback = traceback
 
+    @classmethod
+    def of(cls, problem: Problem) -> TunerError:
+        """Raise again what was stored as a record."""
+        return cls(
+            problem.detail,
+            code=problem.code,
+            pointer=problem.pointer,
+            facts=problem.facts,
+            traceback=problem.traceback,
+        )
+
     @property
     def problem(self) -> Problem:
         """The same as a record, to be stored and shown."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tuner.errors import NotAnswerable, Problem, TunerError
+from tuner.errors import NotAnswerable, TunerError
 from tuner.recommendation import Recommendation
 from tuner.records import (
     AttemptLost,
@@ -82,7 +82,9 @@ def tune(
         apply(_attempt(starts[0].request, measure, clock))
     if tuning.answer is not None:
         return tuning.answer
-    raise _raised(tuning.failure)
+    if tuning.failure is not None:
+        raise TunerError.of(tuning.failure)
+    raise NotAnswerable("the tuning was cancelled", code="cancelled")
 
 
 def _attempt(
@@ -95,15 +97,3 @@ def _attempt(
         return AttemptLost(request_id=request.id, cause="crashed", device_seconds=clock() - began)
     except TunerError as error:
         return Failed(request_id=request.id, problem=error.problem, device_seconds=clock() - began)
-
-
-def _raised(problem: Problem | None) -> TunerError:
-    if problem is None:
-        return NotAnswerable("the tuning was cancelled", code="cancelled")
-    return TunerError(
-        problem.detail,
-        code=problem.code,
-        pointer=problem.pointer,
-        facts=problem.facts,
-        traceback=problem.traceback,
-    )

@@ -132,14 +132,7 @@ def seed_from(*parts: object) -> int:
 
 def failure_of(entry: Entry) -> TunerError:
     """Turn the problem of a request that the job cannot do without into its failure."""
-    problem = entry.problem or Problem(code="internal_error", detail="no result")
-    return TunerError(
-        problem.detail,
-        code=problem.code,
-        pointer=problem.pointer,
-        facts=problem.facts,
-        traceback=problem.traceback,
-    )
+    return TunerError.of(entry.problem or Problem(code="internal_error", detail="no result"))
 
 
 def stopped_early(job: Job, stage: str) -> TunerError:

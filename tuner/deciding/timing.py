@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from tuner.deciding.job import Job, Wants, failure_of, stopped_early
+from tuner.errors import NoFeasibleBatch
 from tuner.records import BatchPlan, PassTiming, StepTiming, TimingMeasurement
 
 WINDOW_SECONDS: Final = 2.0
@@ -107,10 +108,21 @@ def throughput(batches: Sequence[int], timing: TimingMeasurement) -> Throughput:
         timing: Measured passes.
 
     Returns:
-        Plans whose product is exactly the global batch, and their step times.
+        Plans whose product is exactly the global batch, and their step times; a batch whose
+        sizes all ran out of memory is left out.
+
+    Raises:
+        NoFeasibleBatch: No batch is left.
     """
     passes = {one.micro_batch_size: one for one in timing.passes}
-    plans = {batch: _best_plan(batch, passes) for batch in batches}
+    possible = [batch for batch in batches if any(batch % size == 0 for size in passes)]
+    if not possible:
+        raise NoFeasibleBatch(
+            "Every micro-batch size ran out of memory while it was timed, though it had fitted "
+            "before: something else took the device's memory. Try again when it is free.",
+            pointer="/hardware/memory_limit_bytes",
+        )
+    plans = {batch: _best_plan(batch, passes) for batch in possible}
     seconds = {batch: step_seconds(plan, passes) for batch, plan in plans.items()}
     fixed, per_sample = _fit(seconds)
     return Throughput(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner.deciding.timing import micro_batch_sizes, step_seconds, throughput
+from tuner.errors import NoFeasibleBatch
 from tuner.records import PassTiming, TimingMeasurement
 
 
@@ -71,3 +72,12 @@ def test_one_pass_is_preferred_unless_accumulating_is_clearly_faster() -> None:
     """A gain below 2 % does not justify accumulation."""
     found = throughput((32,), _timing(lambda m: 0.001 * m * (1.01 if m > 16 else 1), 0.0, (16, 32)))
     assert found.plans[32].gradient_accumulation_steps == 1
+
+
+def test_a_size_that_ran_out_of_memory_is_planned_around() -> None:
+    """Where a size could not be timed its batch is accumulated, or left out if it cannot be."""
+    found = throughput((32, 33), _timing(lambda m: 0.001 * m, 0.0, (16,)))
+    assert found.plans[32].gradient_accumulation_steps == 2
+    assert 33 not in found.plans
+    with pytest.raises(NoFeasibleBatch):
+        throughput((32,), _timing(lambda m: 0.001 * m, 0.0, ()))
