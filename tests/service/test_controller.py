@@ -10,18 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from service.controller import Controller
-from service.live_job import plain
-from service.reconcile import read_spec, replay
 from service.settings import Settings
 from service.store import tables
 from service.store.database import Database
 from service.store.jobs import Jobs
 from service.store.ledger import Ledger, Turn
 from service.store.migrate import migrate
-from service.store.tables import Attempt, Job, Record, ResultRow
+from service.store.tables import Job, Record
+from tests.service.consistency import assert_consistent
 from tests.service.fake_executor import SPEC, FakeExecutor, slot
 from tests.tuner.world import World
 from tuner.records import CapacityChanged
@@ -67,42 +66,6 @@ def has_ended(jobs: Jobs, *some: Job) -> bool:
     return all(state_of(jobs, job) in tables.TERMINAL for job in some)
 
 
-def assert_consistent(database: Database, ledger: Ledger, job: Job) -> None:
-    """The recorded sequence leads to what is shown, and nothing was measured twice."""
-    with database.read() as session:
-        row = session.scalars(select(Job).where(Job.id == job.id)).one()
-        trials = session.scalars(
-            select(tables.Trial)
-            .where(tables.Trial.job_number == row.number)
-            .order_by(tables.Trial.position)
-        ).all()
-        finished = select(func.count()).where(
-            Attempt.job_number == row.number, Attempt.state == "finished"
-        )
-        results = select(func.count()).where(ResultRow.job_number == row.number)
-        assert session.scalar(finished) == session.scalar(results)
-        sequences = session.scalars(
-            select(Record.sequence).where(Record.job_number == row.number).order_by(Record.sequence)
-        ).all()
-    assert list(sequences) == list(range(1, row.last_sequence + 1))
-    history = ledger.history(row.number)
-    machine = replay(read_spec(row), row.spec_digest, history.events, Tuning)
-    assert isinstance(machine, Tuning)
-    assert [trial.view for trial in trials] == [as_plain(view) for view in machine.trials()]
-    if row.state != "queued":
-        assert row.progress == as_plain(machine.progress)
-    if row.state == "succeeded":
-        assert machine.answer is not None
-        assert row.answer == plain(machine.answer.model_dump(mode="json"))
-    if row.state in tables.TERMINAL:
-        assert not history.alive
-
-
-def as_plain(record: Any) -> Any:
-    """A record as it is stored."""
-    return plain({name: getattr(record, name) for name in record.__dataclass_fields__})
-
-
 def test_a_job_is_driven_to_its_answer(
     settings: Settings, database: Database, jobs: Jobs, ledger: Ledger
 ) -> None:
@@ -117,7 +80,7 @@ def test_a_job_is_driven_to_its_answer(
     assert found.stage == "recommend"
     assert found.started_at is not None
     assert found.finished_at is not None
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
     assert controller.jobs == ()
 
 
@@ -152,7 +115,7 @@ def test_a_lost_attempt_is_tried_again_under_the_next_number(
     first, second, *_ = executor.submitted
     assert (first.request_id, first.number) == (second.request_id, 1)
     assert second.number == 2
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
 
 
 def test_news_of_an_old_attempt_are_dropped(
@@ -196,7 +159,7 @@ def test_a_running_job_is_cancelled_when_its_device_is_free(
     assert executor.cancelled == executor.submitted
     controller.turn(0.0)
     assert state_of(jobs, job) == "cancelled"
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
 
 
 def test_a_job_that_waits_for_a_device_can_be_cancelled(
@@ -212,7 +175,7 @@ def test_a_job_that_waits_for_a_device_can_be_cancelled(
     controller.turn(0.0)
     assert state_of(jobs, job) == "cancelled"
     assert executor.submitted == []
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
 
 
 def test_a_start_waits_until_its_device_is_free(
@@ -243,7 +206,7 @@ def test_a_timeout_ends_the_search(
     assert found is not None
     assert found.state == "failed"
     assert found.problem["code"] == "budget_exhausted"
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
 
 
 def test_jobs_run_in_the_order_of_arrival(settings: Settings, jobs: Jobs, ledger: Ledger) -> None:
@@ -282,7 +245,7 @@ def test_a_change_of_capacity_is_recorded(
     told = [e for e in ledger.history(job.number).events if isinstance(e, CapacityChanged)]
     assert [capacity.slots for capacity in told] == [1, 0, 1]
     assert state_of(jobs, job) == "succeeded"
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
 
 
 def test_a_job_for_a_card_that_is_not_there_fails(
@@ -371,7 +334,7 @@ def test_attempts_that_outlived_their_controller_are_adopted(
     assert executor.cancelled == [stray]
     drive(again, lambda: has_ended(jobs, job))
     assert [one for one in executor.submitted if one.request_id == kept.request_id] == [kept]
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
 
 
 def test_checkpoints_go_with_their_job(settings: Settings, jobs: Jobs, ledger: Ledger) -> None:
@@ -442,13 +405,13 @@ def test_a_job_survives_deaths_at_any_commit(
             drive(controller, lambda: has_ended(jobs, job))
         assert not recorded & set(executor.world.measured)
         recorded = {e.request_id for e in ledger.history(job.number).events if has_result(e)}
-        assert_consistent(database, ledger, job)
+        assert_consistent(database, job.id)
     executor = FakeExecutor(*devices)
     controller = controller_on(settings, ledger, executor)
     drive(controller, lambda: has_ended(jobs, job))
     assert not recorded & set(executor.world.measured)
     assert state_of(jobs, job) == "succeeded"
-    assert_consistent(database, ledger, job)
+    assert_consistent(database, job.id)
     database.close()
 
 

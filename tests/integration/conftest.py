@@ -1,0 +1,45 @@
+"""A real service: two processes, a real database, children that really train."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.settings import Settings
+from service.store.database import Database
+from service.supervise import Embedded
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A deployment of its own, which shares no device lock with anyone."""
+    for name in ("run", "files"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    return Settings(data_dir=tmp_path / "data", port=0, file_roots=(tmp_path / "files",))
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Embedded]:
+    """The service, running."""
+    with Embedded(settings) as service:
+        yield service
+
+
+@pytest.fixture
+def client(service: Embedded) -> Iterator[httpx.Client]:
+    """A client that tries again where a process is being replaced."""
+    transport = httpx.HTTPTransport(retries=3)
+    with httpx.Client(base_url=service.url, timeout=90, transport=transport) as client:
+        yield client
+
+
+@pytest.fixture
+def database(settings: Settings, service: Embedded) -> Iterator[Database]:
+    """The store of the running service, to look into."""
+    assert os.getpid() not in service.pids.values()
+    database = Database(settings.resolved_database_url)
+    yield database
+    database.close()
