@@ -133,8 +133,9 @@ def _fill_tokens(filled: dict[str, Any], head: str, usual: Any, blueprint: Bluep
     vocabulary = int(filled.setdefault("vocab_size", highest))
     for key in ("bos_token_id", "eos_token_id"):
         # The usual ids belong to the usual vocabulary, which is not the one of the data.
+        # Training from token ids reads neither; some configurations do not take None.
         if isinstance(usual_id := getattr(usual, key, None), int) and usual_id >= vocabulary:
-            filled.setdefault(key, None)
+            filled.setdefault(key, 0)
 
 
 def _fill_image(filled: dict[str, Any], usual: Any, blueprint: Blueprint) -> None:
