@@ -179,6 +179,7 @@ def test_sizes_of_hf_models_come_from_the_data() -> None:
 @pytest.mark.parametrize(
     ("config", "code", "pointer"),
     [
+        ({"vocab_size": "many"}, "config_key_refused", "/model/config/vocab_size"),
         ({"vocab_size": 19}, "shape_mismatch", "/model/config/vocab_size"),
         ({"n_layers_": 2}, "config_key_refused", "/model/config/n_layers_"),
         ({"auto_map": {}}, "config_key_refused", "/model/config/auto_map"),
@@ -267,3 +268,12 @@ def test_models_must_return_scores(tmp_path: Path) -> None:
 
     with pytest.raises(TypeError, match="an object with"):
         logits_of(Pair(), torch.zeros(1, 2))
+
+
+def test_no_token_of_a_language_model_is_taken_for_padding() -> None:
+    """OPT pads with id 1, whose row is not learned; here id 1 is a token like any other."""
+    config = {"hidden_size": 16, "ffn_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = _hf("opt", config | {"word_embed_proj_dim": 16, "max_position_embeddings": 16})
+    made = workload(model, TOKENS, task="causal_lm")
+    built = build_model(made, TEXT, seed=0, places=NOWHERE)
+    assert built.get_input_embeddings().padding_idx is None
