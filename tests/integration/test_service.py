@@ -97,7 +97,6 @@ def test_bad_data_ends_the_job_with_a_problem(client: httpx.Client, settings: Se
     assert job["problem"]["errors"][0]["pointer"].startswith("/dataset")
 
 
-@pytest.mark.full
 def test_one_request_gives_one_measured_recommendation(
     client: httpx.Client, database: Database
 ) -> None:
