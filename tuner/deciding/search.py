@@ -9,7 +9,8 @@ from typing import Final
 from tuner.deciding import posterior, sampler
 from tuner.deciding.history import Entry
 from tuner.deciding.job import Job, Wants
-from tuner.deciding.plan import CONFIRM_LIMIT, MAX_RUNS, SEARCH_LIMIT, Goal, Plan
+from tuner.deciding.limits import CONFIRM_LIMIT, MAX_RUNS, SEARCH_LIMIT
+from tuner.deciding.plan import Goal, Plan
 from tuner.deciding.prior import Prior, prior_of
 from tuner.deciding.runs import throughput_of, training_run
 from tuner.deciding.score import Observation, observe, pace

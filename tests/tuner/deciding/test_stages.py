@@ -8,7 +8,7 @@ import math
 import pytest
 
 from tuner.deciding.inspection import batch_grid
-from tuner.deciding.plan import CONFIRM_LIMIT, SEARCH_LIMIT
+from tuner.deciding.limits import CONFIRM_LIMIT, SEARCH_LIMIT
 from tuner.errors import TunerError
 from tuner.records import (
     Outcome,
