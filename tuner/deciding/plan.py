@@ -11,7 +11,7 @@ from typing import Final
 
 from tuner.deciding.job import Job, Wants
 from tuner.deciding.limits import (
-    CONFIRM_LIMIT,
+    CONFIRM_COST,
     CONFIRM_SHARE,
     MAX_RUNS,
     MIN_RUNS,
@@ -118,7 +118,7 @@ def _full(job: Job, race: RaceOutcome) -> Plan | None:
     else:
         goal = Goal(kind="time", target=race.target, cadence_seconds=race.cadence_seconds)
         one = timing.run_seconds(race.batch, race.reference_steps, race.cadence_seconds)
-        search_seconds, confirm_seconds = SEARCH_LIMIT * one, CONFIRM_LIMIT * one
+        search_seconds, confirm_seconds = SEARCH_LIMIT * one, CONFIRM_COST * one
     least = MIN_RUNS * confirm_seconds
     trials = int((job.remaining_seconds - least) / search_seconds)
     if trials < min(MIN_TRIALS, job.spec.budget.max_trials):
