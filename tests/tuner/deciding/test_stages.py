@@ -105,6 +105,7 @@ def test_a_tight_budget_is_a_declared_proxy() -> None:
     assert answer.limited_by == "budget"
     assert {"proxy_evidence", "target_not_reached"} <= _codes(answer)
     assert answer.target_reached is False
+    assert answer.runs_reached == 0
     assert answer.closest_metric > 0.1
     assert answer.time_to_target_seconds is None
     assert answer.metric_at_budget is not None
