@@ -48,7 +48,8 @@ def idle_share(database: Path, job_id: str) -> float:
         attempts = session.scalars(select(Attempt).where(Attempt.job_number == number)).all()
         payloads = session.scalars(select(ResultRow).where(ResultRow.job_number == number)).all()
         busy = {row.request_id: row.payload["device_seconds"] for row in payloads}
-        timing = next(one for one in attempts if one.request_id == "timing-0")
+        timings = [one for one in attempts if one.request_id.startswith("timing-")]
+        timing = max(timings, key=lambda one: one.ended_at)
         # The memory of the winner is measured in a fresh child, which is started for it alone.
         warm = [
             one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -227,3 +228,24 @@ def test_easy_targets_are_warned_of() -> None:
     """A target that takes fewer than 200 steps draws a warning."""
     answer, _ = _tune(make_spec(), World(steps_minimum=40.0))
     assert "target_too_easy" in _codes(answer)
+
+
+def test_a_busy_machine_is_timed_again() -> None:
+    """Windows that disagree are timed anew, three times at most, and then warned of."""
+    world = World()
+    busy = {"timing-0"}
+
+    def measure(request: Request):
+        result = world.measure(request)
+        if request.id in busy:
+            passes = tuple(replace(one, spread=0.5) for one in result.passes)
+            return replace(result, passes=passes)
+        return result
+
+    answer, requests = _tune(make_spec(), world, measure)
+    assert [one.id for one in requests if one.id.startswith("timing")] == ["timing-0", "timing-1"]
+    assert "timing_unsteady" not in _codes(answer)
+    busy.update({"timing-1", "timing-2"})
+    answer, requests = _tune(make_spec(), world, measure)
+    assert sum(one.id.startswith("timing") for one in requests) == 3
+    assert "timing_unsteady" in _codes(answer)
