@@ -43,3 +43,27 @@ def database(settings: Settings, service: Embedded) -> Iterator[Database]:
     database = Database(settings.resolved_database_url)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A deployment for the tests of a whole module, with a file root and a code root."""
+    folder = tmp_path_factory.mktemp("deployment")
+    for name in ("run", "files", "code"):
+        (folder / name).mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
+        yield Settings(
+            data_dir=folder / "data",
+            port=0,
+            file_roots=(folder / "files",),
+            code_root=folder / "code",
+            entrypoint_prefixes=("lab",),
+        )
+
+
+@pytest.fixture(scope="module")
+def asking(shared: Settings) -> Iterator[httpx.Client]:
+    """A client of the service of a whole module."""
+    with Embedded(shared) as service, httpx.Client(base_url=service.url, timeout=90) as client:
+        yield client
