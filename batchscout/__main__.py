@@ -96,9 +96,18 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", metavar="SPEC.json", help="the request; - reads standard input")
-    parser.add_argument("--server", metavar="URL", help="ask this service, start none")
+    parser.add_argument(
+        "--server", metavar="URL", type=_address, help="ask this service, start none"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole job as JSON")
     _add_folders(parser)
+
+
+def _address(text: str) -> str:
+    """Read the address of a service; a forgotten `http://` is a slip, not a silent service."""
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write http://HOST:PORT")
+    return text
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

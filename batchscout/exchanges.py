@@ -264,7 +264,8 @@ def _ask(call: Call, *, rests: tuple[float, ...] | None = None) -> Exchange[Repl
 def _why_not_now(outcome: Outcome) -> str:
     if isinstance(outcome, Reply):
         return f"the service cannot answer now: {_problem(outcome).detail}"
-    return f"nobody answers: {outcome.reason if outcome else 'no reason was given'}"
+    reason = outcome.reason if outcome else "no reason was given"
+    return f"nobody answers: {reason}. Is `batchscout serve` running there?"
 
 
 def _unless_error(reply: Reply) -> Reply:

@@ -109,7 +109,8 @@ def _sentence(error: Mapping[str, Any], context: Mapping[str, Any]) -> str:
     if kind == "union_tag_invalid":
         return f"{context['tag']!r} is not one of {context['expected_tags']}."
     if kind == "value_error":
-        return _capitalised(error["msg"].removeprefix("Value error, "))
+        sentence: str = error["msg"].removeprefix("Value error, ")
+        return f"{sentence}." if _blamed(sentence) else _capitalised(sentence)
     return _capitalised(f"{error['msg']}; it is {_shown(error['input'])}")
 
 

@@ -104,6 +104,16 @@ def test_nobody_answering_is_a_matter_of_time(
     assert url in capsys.readouterr().err
 
 
+def test_an_address_without_a_scheme_is_a_slip(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told as one, and not taken for a service that is silent."""
+    with pytest.raises(SystemExit) as end:
+        main(["tune", str(spec), "--server", "127.0.0.1:8321"])
+    assert end.value.code == Exit.USAGE
+    assert "http://" in capsys.readouterr().err
+
+
 def test_options_of_a_service_of_our_own_do_not_go_with_a_server(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
