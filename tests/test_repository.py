@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from batchscout.__main__ import make_parser
+from service.api.examples import DIGITS
 from service.settings import PREFIX, Settings
 from tuner.spec import TuningSpec
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text()
+EXAMPLES = (REPOSITORY / "examples" / "README.md").read_text()
 OPERATING = (REPOSITORY / "docs" / "operating.md").read_text()
 
 
@@ -82,12 +84,20 @@ def test_the_specs_of_the_readme_are_valid() -> None:
         TuningSpec.model_validate_json(block)
 
 
+def test_one_example_is_shown_everywhere() -> None:
+    """The README and the interactive documentation show the request that the demo runs."""
+    file = json.loads((REPOSITORY / "examples" / "digits-cnn.json").read_text())
+    assert json.loads(json_blocks(README)[0]) == file
+    assert file == DIGITS
+
+
 def command_lines(text: str) -> list[str]:
-    """The indented lines of a Markdown file that call batchscout."""
-    return re.findall(r"(?m)^    batchscout ((?:serve|tune|doctor)[^#\n]*)", text)
+    """The lines of a Markdown file that call batchscout: indented, or in a table."""
+    indented = re.findall(r"(?m)^    batchscout ((?:serve|tune|doctor)[^#\n]*)", text)
+    return indented + re.findall(r"`batchscout (tune [^`\n]*)`", text)
 
 
-@pytest.mark.parametrize("line", command_lines(README) + command_lines(OPERATING))
+@pytest.mark.parametrize("line", command_lines(README + OPERATING + EXAMPLES))
 def test_the_commands_of_the_documents_can_be_typed(line: str) -> None:
     """Each command line of the documents is one that the parser reads."""
     make_parser().parse_args(shlex.split(line))
@@ -102,7 +112,11 @@ def test_the_variables_of_the_operating_guide_are_settings() -> None:
 
 def test_the_documents_link_to_what_exists() -> None:
     """No relative link of a document leads nowhere."""
-    for file in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]:
+    for file in [
+        *REPOSITORY.glob("*.md"),
+        *REPOSITORY.glob("docs/**/*.md"),
+        *REPOSITORY.glob("examples/**/*.md"),
+    ]:
         for target in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
             assert (file.parent / target).exists(), f"{file.name}: {target}"
 

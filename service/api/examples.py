@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Any, Final
 
 DIGITS: Final[dict[str, Any]] = {
-    "model": {"kind": "builtin", "name": "cnn", "options": {"channels": [16, 32]}},
+    "model": {
+        "kind": "builtin",
+        "name": "cnn",
+        "options": {"channels": [16, 32], "dropout": 0.5},
+    },
     "dataset": {"kind": "sklearn", "name": "digits", "validation_fraction": 0.2},
     "training": {
         "task": "classification",
         "optimizer": {"kind": "sgd", "momentum": 0.9},
     },
-    "objective": {"kind": "time_to_target", "metric": "validation_loss", "target": 0.12},
-    "search_space": {"global_batch_size": {"low": 8, "high": 128}},
-    "budget": {"max_trials": 16, "timeout_seconds": 600},
+    "objective": {"kind": "time_to_target", "metric": "validation_loss", "target": 0.06},
+    "search_space": {
+        "global_batch_size": {"low": 8, "high": 64},
+        "learning_rate": {"low": 0.001, "high": 1.0},
+        "max_data_fraction": 0.1,
+    },
+    "budget": {"max_trials": 10, "timeout_seconds": 200},
+    "hardware": {"accelerator": "cpu"},
+    "seed": 0,
 }
