@@ -1,4 +1,4 @@
-"""Jobs that are not answered as asked: each ends with its reason, and the next one runs."""
+"""Jobs that end otherwise than with a time to a target: each says why, and the next one runs."""
 
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ class Raises(torch.nn.Module):
 
 def model():
     return Raises()
+
+
+def works(input_shape, output_size):
+    return torch.nn.Linear(input_shape[0], output_size)
 
 
 def data():
@@ -132,3 +136,35 @@ def test_a_micro_batch_that_does_not_fit_is_no_end(asking: httpx.Client) -> None
     assert answer["micro_batch_size"] <= answer["max_micro_batch_size"] < 128
     assert answer["peak_memory_bytes"] <= answer["memory_limit_bytes"] <= 545_000
     assert answer["global_batch_size"] == 128
+
+
+def test_generated_data_say_nothing_of_a_rate(asking: httpx.Client) -> None:
+    """Own code on generated data is answered with the throughput optimum and no rate."""
+    parts = {
+        "model": {"kind": "entrypoint", "target": "lab:works"},
+        "dataset": {"kind": "synthetic", "inputs": {"shape": [8]}, "num_samples": 1000},
+        "objective": {"kind": "loss_at_budget", "budget_samples": 10_000},
+        **with_rates(1e-3, 1.0),
+    }
+    address = create(asking, **parts)
+    job = follow(asking, address, ended)
+    assert job["state"] == "succeeded", job["problem"]
+    answer = asking.get(f"{address}/recommendation").json()
+    assert (answer["evidence"], answer["learning_rate"]) == ("throughput_only", None)
+    assert answer["global_batch_size"] == 16
+    assert "learning_rate_not_tuned" in {warning["code"] for warning in answer["warnings"]}
+
+
+def test_the_best_loss_for_a_budget(asking: httpx.Client) -> None:
+    """The other objective is answered over HTTP, with the metric and no time to a target."""
+    parts = {
+        "objective": {"kind": "loss_at_budget", "budget_samples": 4000},
+        **with_rates(1e-3, 1.0),
+    }
+    address = create(asking, **parts)
+    job = follow(asking, address, ended)
+    assert job["state"] == "succeeded", job["problem"]
+    answer = asking.get(f"{address}/recommendation").json()
+    assert (answer["objective"], answer["evidence"]) == ("loss_at_budget", "full")
+    assert answer["metric_at_budget"]["estimate"] > 0.0
+    assert (answer["target"], answer["time_to_target_seconds"]) == (None, None)
