@@ -14,7 +14,7 @@ from batchscout.answer import Answer, Candidate, HeldFixed, Interval, Sharpness,
 from batchscout.commands.quantities import number, seconds, size
 
 EVIDENCE: Final = {
-    "full": "full: every comparison trained to the target",
+    "full": "full: no comparison was shortened",
     "proxy": "proxy: compared on a shortened training, see the warnings",
     "throughput_only": "throughput only: nothing was learned about learning",
 }
@@ -28,11 +28,7 @@ LIMITED_BY: Final = {
 SHARPNESS: Final = (
     ("asam", "ASAM"),
     ("keskar", "Keskar"),
-    ("hessian_top_eigenvalue", "eigenvalue"),
-)
-CANDIDATE_HEADINGS: Final = (
-    *("micro x acc.", "rate", "time", "interval", "reached"),
-    *(label for _, label in SHARPNESS),
+    ("hessian_top_eigenvalue", "Hessian"),
 )
 TARGET_ORIGIN: Final = {"user": "yours", "automatic": "set automatically", "none": "none"}
 
@@ -211,22 +207,28 @@ def _grid(rows: Iterator[Row]) -> Table:
 
 
 def _candidates(candidates: Sequence[Candidate]) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=False)
-    table.add_column("  batch", justify="right")
-    for heading in CANDIDATE_HEADINGS:
+    timed = any(one.time_to_target_seconds is not None for one in candidates)
+    worth = ("time", "interval") if timed else ("metric",)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    labels = (label for _, label in SHARPNESS)
+    for heading in ("  batch", "micro x acc.", "rate", *worth, "reached", *labels):
         table.add_column(heading, justify="right")
     for one in candidates:
-        taken = one.time_to_target_seconds
-        bounds = "-"
-        if taken is not None and taken.low is not None and taken.high is not None:
-            bounds = f"{seconds(taken.low)} - {seconds(taken.high)}"
         table.add_row(
             f"  {one.global_batch_size}",
             f"{one.micro_batch_size} x {one.gradient_accumulation_steps}",
             number(one.learning_rate),
-            seconds(taken.estimate if taken else None),
-            bounds,
+            *(_time(one.time_to_target_seconds) if timed else (number(one.final_metric),)),
             f"{one.runs_reached} of {one.runs}",
             *(number(getattr(one.sharpness, name, None)) for name, _ in SHARPNESS),
         )
     return table
+
+
+def _time(taken: TimeInterval | None) -> tuple[str, str]:
+    """Write a time and its interval, the unit once where both ends have the same."""
+    if taken is None or taken.low is None or taken.high is None:
+        return seconds(taken.estimate if taken else None), "-"
+    low, high = seconds(taken.low), seconds(taken.high)
+    value, _, unit = low.rpartition(" ")
+    return seconds(taken.estimate), f"{value if high.endswith(f' {unit}') else low} - {high}"

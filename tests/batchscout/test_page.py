@@ -24,9 +24,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def page(answer: Answer) -> str:
-    """Print an answer on a wide page."""
-    console = Console(file=io.StringIO(), width=200, highlight=False)
+def page(answer: Answer, width: int = 200) -> str:
+    """Print an answer, on a wide page where nothing else is said."""
+    console = Console(file=io.StringIO(), width=width, highlight=False)
     with console.capture() as capture:
         print_answer(answer, console)
     return capture.get()
@@ -56,6 +56,29 @@ def test_the_page_shows_every_number_with_its_evidence() -> None:
         "short_runs: The runs were short, so noise is large.",
     ):
         assert words in shown
+
+
+def test_candidates_fit_a_narrow_page() -> None:
+    """A row stays one row in 80 columns, its interval with one unit."""
+    ends = {"estimate": 0.0281, "low": 0.0247, "high": 0.0321, "confidence": 0.95, "runs": 5}
+    one = {**RECOMMENDATION["rivals"][0], "time_to_target_seconds": ends, "runs_reached": 5}
+    shown = page(Answer.read({**RECOMMENDATION, "rivals": [one]}), width=80)
+    (row,) = [line for line in shown.splitlines() if "24.7" in line]
+    assert "28.1 ms" in row
+    assert "24.7 - 32.1 ms" in row
+    assert "5 of 5" in row
+
+
+def test_candidates_of_a_budget_show_their_metric() -> None:
+    """Where no run had a target, candidates are told apart by what they came to."""
+    one = {
+        **RECOMMENDATION["rivals"][0],
+        "time_to_target_seconds": None,
+        "final_metric": 0.0815,
+    }
+    shown = page(Answer.read({**RECOMMENDATION, "rivals": [one], "pareto": []}), width=80)
+    assert "metric" in shown
+    assert "0.0815" in shown
 
 
 def test_what_was_not_measured_is_not_invented() -> None:
