@@ -30,11 +30,13 @@ class Contender:
         global_batch_size: B.
         learning_rate: Peak rate.
         runs: One observation a replicate, in the order of the replicates.
+        timed: Whether scores are ln of seconds, so that what misses cost can be added up.
     """
 
     global_batch_size: int
     learning_rate: float
     runs: tuple[Observation | None, ...]
+    timed: bool = True
 
     @property
     def done(self) -> list[Observation]:
@@ -63,7 +65,7 @@ class Contender:
         known = [score for score in self.scores if score is not None]
         if not known:
             return math.inf
-        if len(known) == len(self.done):
+        if len(known) == len(self.done) or not self.timed:
             return float(np.mean(known))
         spent = sum(math.exp(one.score) for one in self.done if one.score is not None)
         return math.log(spent / len(known))

@@ -8,7 +8,7 @@ rest apart, sharpness may.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tuner.deciding.comparison import Contender, asam_of, flatter, separated
@@ -94,6 +94,7 @@ def contenders_of(job: Job) -> list[Contender]:
             global_batch_size=finalist.global_batch_size,
             learning_rate=finalist.learning_rate,
             runs=tuple(_observed(job, goal, position, seed) for seed in range(seeds)),
+            timed=goal.kind == "time",
         )
         for position, finalist in enumerate(finalists)
     ]
@@ -171,14 +172,7 @@ def _next_round(job: Job, contenders: list[Contender]) -> tuple[TrainingRun, ...
 
 def _alive(contenders: list[Contender], seed: int) -> list[int]:
     """Positions that were not separated from the best by the rounds before this seed."""
-    before = [
-        Contender(
-            global_batch_size=one.global_batch_size,
-            learning_rate=one.learning_rate,
-            runs=one.runs[:seed],
-        )
-        for one in contenders
-    ]
+    before = [replace(one, runs=one.runs[:seed]) for one in contenders]
     best = min(before, key=lambda one: one.rank)
     return [
         position for position, one in enumerate(before) if one is best or not separated(best, one)
@@ -239,6 +233,7 @@ def _from_search(job: Job) -> list[Contender]:
                 if (one.global_batch_size, one.learning_rate)
                 == (finalist.global_batch_size, finalist.learning_rate)
             )[:1],
+            timed=_goal(job).kind == "time",
         )
         for finalist in ranking.finalists
     ]

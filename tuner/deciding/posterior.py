@@ -91,7 +91,8 @@ def fit(prior: Prior, observations: Sequence[Observation]) -> Posterior:
 
 def impute(prior: Prior, observations: Sequence[Observation]) -> list[tuple[Observation, float]]:
     """Give every feasible trial a value: measured, expected beyond its cut, or penalised."""
-    scores = [one.score for one in observations if one.score is not None]
+    told = [one for one in observations if one.kind != "diverged"]
+    scores = [one.score for one in told if one.score is not None]
     worst = max(scores, default=0.0)
     values = []
     for one in observations:

@@ -43,8 +43,8 @@ TARGET_MARGIN: Final = 0.01
 MIN_STEPS: Final = 200
 """Fewer steps than this measure the noise of a start, not the speed of training."""
 
-MAX_HORIZON_STEPS: Final = 4000
-"""Longest default horizon, in steps of the race's batch; name horizon_samples for more."""
+HORIZON_RUNGS: Final = 16
+"""A default horizon is this many times as long as the first rung of the race."""
 
 CANDIDATES: Final = 3
 """How many of the race's best may diverge on the long run before it is given up."""
@@ -169,7 +169,7 @@ def _automatic(job: Job, course: Course, index: int, run: Run) -> Reference | No
                 f"{TARGET_MARGIN:.0%}. It cost "
                 f"{sum(one.result.device_seconds for one in runs):.1f} device seconds.",
             ),
-            *_too_easy(median(reached) if reached else None),
+            *_too_easy(median(reached) if reached else None, way_out="a longer horizon_samples"),
         ),
     )
 
@@ -251,7 +251,7 @@ def _asked_steps(job: Job, course: Course) -> int:
     if isinstance(objective, LossAtBudget):
         return budget_steps(objective, course.batch, throughput_of(job).step_seconds)
     if objective.horizon_samples is None:
-        return min(max(MIN_STEPS * 2, 16 * course.rung_steps), MAX_HORIZON_STEPS)
+        return max(MIN_STEPS * 2, HORIZON_RUNGS * course.rung_steps)
     steps = objective.horizon_samples // course.batch
     if steps < MIN_STEPS:
         raise NotAnswerable(
@@ -300,13 +300,13 @@ def _value_at(run: Run, step: float) -> float | None:
     return seen[-1] if seen and math.isfinite(seen[-1]) else None
 
 
-def _too_easy(steps: float | None) -> tuple[Caution, ...]:
+def _too_easy(steps: float | None, way_out: str = "a harder target") -> tuple[Caution, ...]:
     if steps is None or steps >= MIN_STEPS:
         return ()
     return (
         Caution(
             code="target_too_easy",
             detail=f"The target took only {steps:.0f} steps; below {MIN_STEPS} the time to it "
-            "says more about the start than about training. Ask for a harder target.",
+            f"says more about the start than about training. Ask for {way_out}.",
         ),
     )

@@ -36,7 +36,7 @@ class Observation:
         learning_rate: Peak rate.
         kind: `complete`, `censored` (the score is a lower bound), `paced` (stopped early and
             judged by its pace), `diverged` or `infeasible`.
-        score: Lower is better; None where there is none.
+        score: Lower is better; of a diverged run the ln of what it cost, None where there is none.
         run: The run behind it; None of a trial that never gave a result.
     """
 
@@ -106,7 +106,8 @@ def _score(job: Job, goal: Goal, run: Run) -> tuple[str, float | None]:
     if outcome is Outcome.OUT_OF_MEMORY:
         return "infeasible", None
     if outcome is Outcome.DIVERGED:
-        return "diverged", None
+        spent = trained_seconds(job, run) if goal.kind == "time" else 0.0
+        return "diverged", math.log(spent) if spent > 0.0 else None
     if goal.kind == "time":
         assert goal.target is not None  # noqa: S101  (a time goal has a target)
         seconds = seconds_to(job, run, goal.target)

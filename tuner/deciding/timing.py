@@ -84,8 +84,8 @@ def finding(job: Job) -> Throughput | None:
 def wants(job: Job) -> Wants:
     """Ask for all sizes in one timing, so that they share the state of the machine."""
     timings = _timings(job)
-    request_id = f"timing-{len(timings)}"
-    if request_id in job.history or (timings and not _again(job, timings)):
+    request_id = f"timing-{len(job.history.of('timing'))}"
+    if job.history.open("timing") or (timings and not _again(job, timings)):
         return Wants()
     return Wants(
         requests=(
@@ -192,12 +192,11 @@ def _fit(seconds: Mapping[int, float]) -> tuple[float, float]:
 
 
 def _timings(job: Job) -> list[TimingMeasurement]:
-    timings = []
-    for entry in job.history.of("timing"):
-        if entry.problem is not None:
-            raise failure_of(entry)
-        if isinstance(entry.result, TimingMeasurement):
-            timings.append(entry.result)
+    """Timings that have ended; one that failed is missed only if there is no other."""
+    entries = [entry for entry in job.history.of("timing") if entry.ended]
+    timings = [e.result for e in entries if isinstance(e.result, TimingMeasurement)]
+    if entries and not timings:
+        raise failure_of(entries[0])
     return timings
 
 
@@ -205,7 +204,8 @@ def _again(job: Job, timings: Sequence[TimingMeasurement]) -> bool:
     """Whether the machine was too busy, and timing it once more is worth its price."""
     spread = max((one.spread for one in steadiest(timings).passes), default=0.0)
     affordable = timings[-1].device_seconds <= RETIMING_SHARE * job.budget_seconds
-    return spread > MAX_SPREAD and len(timings) < MAX_TIMINGS and affordable
+    ended = sum(entry.ended for entry in job.history.of("timing"))
+    return spread > MAX_SPREAD and ended < MAX_TIMINGS and affordable
 
 
 def _batches(job: Job) -> tuple[int, ...]:

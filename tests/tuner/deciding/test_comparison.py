@@ -72,6 +72,20 @@ def test_misses_cost_what_they_spent() -> None:
     assert _contender(_observation(1.0, "censored")).expected == math.inf
 
 
+def test_a_diverged_run_costs_what_it_took() -> None:
+    """Four runs of ten seconds and one that diverged after five cost 11.25 seconds each."""
+    tens = [_observation(math.log(10.0)) for _ in range(4)]
+    burst = _observation(math.log(5.0), "diverged")
+    assert math.exp(_contender(*tens, burst).expected) == pytest.approx(11.25)
+
+
+def test_losses_are_never_added_up() -> None:
+    """For a metric goal the expected score is the mean of the runs that ended."""
+    runs = (_observation(-1.0), _observation(-2.0), _observation(0.0, "diverged"))
+    contender = Contender(global_batch_size=8, learning_rate=0.1, runs=runs, timed=False)
+    assert contender.expected == pytest.approx(-1.5)
+
+
 def test_pairing_separates_what_seeds_hide() -> None:
     """A small constant difference is seen through a large seed effect, with three seeds."""
     seeds = [0.0, 0.5, -0.4]
