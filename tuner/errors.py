@@ -97,8 +97,9 @@ class InvalidWorkload(TunerError):
 
 
 class NoFeasibleBatch(TunerError):
-    """Not even one sample fits. Its facts carry `bytes_available`, and `bytes_needed` where a
-    memory trial saw it.
+    """Not even one sample fits.
+
+    Its facts carry `bytes_available`, and `bytes_needed` where a memory trial saw it.
     """
 
     code = "no_feasible_batch"
