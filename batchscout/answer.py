@@ -129,6 +129,16 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPoint:
+    """Highest live bytes of one micro-batch size, as predicted and as run; None if not."""
+
+    micro_batch_size: int
+    predicted_bytes: int | None
+    measured_bytes: int | None
+    out_of_memory: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer to one tuning job."""
 
@@ -156,6 +166,7 @@ class Answer:
     max_micro_batch_size: int
     peak_memory_bytes: int
     memory_limit_bytes: int
+    memory_curve: tuple[MemoryPoint, ...]
     learning_rate_range: RateInterval | None
     critical_batch_size: Interval | None
     time_model: TimeModel | None

@@ -304,6 +304,11 @@ class MemoryMeasurement:
     device_seconds: float
 
     @property
+    def live_bytes(self) -> int:
+        """The highest peak of live bytes of any phase."""
+        return max(self.forward_backward_bytes, self.optimizer_bytes, self.evaluation_bytes)
+
+    @property
     def peak_bytes(self) -> int:
         """The highest peak of any phase, as the allocator held it."""
         return max(

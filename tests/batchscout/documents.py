@@ -51,6 +51,20 @@ RECOMMENDATION: dict[str, Any] = {
     "max_micro_batch_size": 1437,
     "peak_memory_bytes": 812345344,
     "memory_limit_bytes": 8589934592,
+    "memory_curve": [
+        {
+            "micro_batch_size": 64,
+            "predicted_bytes": 712345344,
+            "measured_bytes": None,
+            "out_of_memory": None,
+        },
+        {
+            "micro_batch_size": 1437,
+            "predicted_bytes": 7912345344,
+            "measured_bytes": 8212345344,
+            "out_of_memory": False,
+        },
+    ],
     "learning_rate_range": {"low": 0.0121, "high": 0.0707},
     "critical_batch_size": {"estimate": 71.0, "low": 52.0, "high": 96.0, "confidence": 0.95},
     "time_model": {
