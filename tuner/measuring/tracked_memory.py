@@ -71,7 +71,7 @@ class TrackedMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operation and look at what it returned."""
         del types
         result = self._run(func, args, kwargs or {})
-        for leaf in tree_leaves(result):
+        for leaf in [result] if isinstance(result, torch.Tensor) else tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
                 self._see(leaf)
         return result

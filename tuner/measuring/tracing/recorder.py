@@ -17,7 +17,9 @@ from torch.utils._pytree import tree_leaves
 
 from tuner.measuring.meters import Meter
 from tuner.measuring.step import TrainingStep
+from tuner.measuring.tracing.attention import work_space_bytes
 from tuner.measuring.tracing.events import AllocationEvents, Mark, Phase
+from tuner.measuring.tracing.kernels import corrected, with_known_rows
 from tuner.measuring.tracked_memory import TrackedMemory
 
 PHASES: Final = {
@@ -26,6 +28,8 @@ PHASES: Final = {
     "evaluation_bytes": Phase.EVALUATION,
 }
 """From what a trial calls its phases to what they are called here."""
+
+DEVICE_OF: Final = torch.ops.prim.device.default
 
 MAX_REAL_VALUES: Final = 2**22
 """A tensor of indices larger than this loses its values too."""
@@ -41,13 +45,13 @@ class Recorder(TrackedMemory):  # type: ignore[no-untyped-call]
     A trial tells it of phases as it tells the peaks of a real one.
 
     Args:
-        host_scalars: Whether single numbers that keep their value stay on the host, as those
-            of optimizers do where a model is on a card.
+        is_cuda: Whether the step stands for one on a card: kernels are CUDA's, and single
+            numbers that keep their value stay on the host, as those of optimizers do.
     """
 
-    def __init__(self, *, host_scalars: bool = False) -> None:
+    def __init__(self, *, is_cuda: bool = False) -> None:
         super().__init__()
-        self.host_scalars = host_scalars
+        self.is_cuda = is_cuda
         self.state_bytes = 0
         self._order: list[int] = []
         self._blocks_bytes: list[int] = []
@@ -105,20 +109,37 @@ class Recorder(TrackedMemory):  # type: ignore[no-untyped-call]
             super()._see(tensor)
 
     def _is_elsewhere(self, tensor: torch.Tensor) -> bool:
-        return self.host_scalars and tensor.ndim == 0 and not isinstance(tensor, FakeTensor)
+        return self.is_cuda and tensor.ndim == 0 and not isinstance(tensor, FakeTensor)
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run an operation; asking for a device, which is most of them, takes a short cut."""
+        if func is DEVICE_OF and isinstance(args[0], FakeTensor):
+            return args[0].fake_device
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        if self.is_cuda:
+            self.pulse(work_space_bytes(func, args))
+        return result
 
     def _run(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        leaves = tree_leaves((args, dict(kwargs)))
-        if any(isinstance(leaf, FakeTensor) for leaf in leaves):
-            return func(*args, **kwargs)
+        # Most calls have a tensor without values for an argument: no need to look further.
+        leaves = () if _any_fake(args) else tree_leaves((args, dict(kwargs)))
+        if not leaves or _any_fake(leaves):
+            result = func(*with_known_rows(func, args), **kwargs)
+            return corrected(func, args, result, is_cuda=self.is_cuda)
         try:
             result = func(*args, **kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):
             # It asks for values, and here they are known.
             result = None
-        if not any(isinstance(leaf, torch.Tensor) for leaf in leaves + tree_leaves(result)):
+        if not any(isinstance(leaf, torch.Tensor) for leaf in [*leaves, *tree_leaves(result)]):
             return result
         if not _has_values(result):
             return result
@@ -139,6 +160,10 @@ class Recorder(TrackedMemory):  # type: ignore[no-untyped-call]
     def _new_block(self, size_bytes: int) -> int:
         self._blocks_bytes.append(size_bytes)
         return len(self._blocks_bytes) - 1
+
+
+def _any_fake(values: Iterable[Any]) -> bool:
+    return any(isinstance(value, FakeTensor) for value in values)
 
 
 def _has_values(result: Any) -> bool:

@@ -11,8 +11,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tuner.errors import TunerError
-from tuner.measuring.memory import STEPS, data_tensors, run_trial
+from tuner.measuring.memory import data_tensors, run_trial
 from tuner.measuring.meters import TrackedMeter
+from tuner.measuring.tracing.cuda_rules import cuda_rules
 from tuner.measuring.tracing.events import AllocationEvents
 from tuner.measuring.tracing.outline import Material, bench_over, gather
 from tuner.measuring.tracing.recorder import Recorder
@@ -20,6 +21,9 @@ from tuner.measuring.workbench import DEVICE_SHARE
 from tuner.places import Places
 from tuner.records import CardModel, Workload
 from tuner.workloads.randomness import seeded
+
+TRACED_STEPS: Final = 2
+"""Optimizer steps of a trace: with the second one everything is there, and repeats."""
 
 REASON_CHARACTERS: Final = 400
 """A longer reason is cut."""
@@ -74,7 +78,9 @@ class Tracer:
         fits = self.material.data_bytes <= DEVICE_SHARE * limit
         self._data_on_device = fits or not self._is_cuda
 
-    def trace(self, micro_batch_size: int, accumulation: int, *, steps: int = STEPS) -> Trace:
+    def trace(
+        self, micro_batch_size: int, accumulation: int, *, steps: int = TRACED_STEPS
+    ) -> Trace:
         """Run the trial's own code; seconds do not depend on the sizes.
 
         Args:
@@ -92,7 +98,7 @@ class Tracer:
         bench = bench_over(
             self.material, mode, foreach=self._is_cuda, on_device=self._data_on_device
         )
-        recorder = Recorder(host_scalars=self._is_cuda)
+        recorder = Recorder(is_cuda=self._is_cuda)
         if not self._data_on_device:
             recorder.ignore(data_tensors(bench))
         else:
@@ -124,7 +130,8 @@ class Tracer:
         )
 
     def _conditions(self) -> AbstractContextManager[Any]:
-        return nullcontext()
+        """Make operations go the way of the card, where that is another one."""
+        return cuda_rules(self.card.attention_kernel) if self._is_cuda else nullcontext()
 
 
 def _bytes(tensors: Iterable[torch.Tensor]) -> int:
