@@ -72,7 +72,9 @@ def cuda_rules(attention_kernel: str) -> Iterator[None]:
 def _register(library: Any, name: str, policy: Callable[[Any], Kernel]) -> None:
     packet, _, overload = name.partition(".")
     operation = getattr(getattr(torch.ops.aten, packet, None), overload or "default", None)
-    if operation is not None:
+    # Where the CPU's autocast casts already, it casts to float32 too.
+    known = torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{name}", "AutocastCPU")  # noqa: SLF001
+    if operation is not None and not known:
         library.impl(name, policy(operation), "AutocastCPU")
 
 

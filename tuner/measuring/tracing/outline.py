@@ -67,6 +67,9 @@ class OutlinedBatches(Batches):
         counts: Items that each of them adds to the loss.
         num_samples: How many there are in all.
         on_device: Whether they lie on the device; if not, batches are copied there.
+
+    Attributes:
+        missing_bytes: What all samples would take beyond what these do.
     """
 
     def __init__(
@@ -79,8 +82,14 @@ class OutlinedBatches(Batches):
             inputs=_outlined(split.inputs, num_samples),
             targets=None if targets is None else _outlined(targets, num_samples),
         )
-        self.counts = _outlined(counts, num_samples)
+        # The order of the rows is drawn from these: few of them give few different rows.
+        self.counts = counts
         self.on_device = on_device
+        self.missing_bytes = _missing_bytes(self.counts, num_samples) + sum(
+            _missing_bytes(tensor, num_samples)
+            for tensor in (self.split.inputs, self.split.targets)
+            if tensor is not None
+        )
 
     def run(self, samples: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Take consecutive samples, copied if they do not lie on the device."""
@@ -88,16 +97,6 @@ class OutlinedBatches(Batches):
         if self.on_device:
             return inputs, targets
         return inputs.clone(), None if targets is None else targets.clone()
-
-    @property
-    def missing_bytes(self) -> int:
-        """What whole splits would take more than these do."""
-        tensors = (self.split.inputs, self.split.targets, self.counts)
-        return sum(
-            t.numel() * t.element_size() - t.untyped_storage().nbytes()
-            for t in tensors
-            if t is not None
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +211,12 @@ def _outlined(tensor: torch.Tensor, num_rows: int) -> torch.Tensor:
         return torch.empty((num_rows, *tensor.shape[1:]), dtype=tensor.dtype)
     with unset_fake_temporarily():
         return tensor if len(tensor) == num_rows else tensor[:1].expand(num_rows, *tensor.shape[1:])
+
+
+def _missing_bytes(tensor: torch.Tensor, num_rows: int) -> int:
+    """Say what so many rows would take beyond what there is."""
+    whole = num_rows * tensor[:1].numel() * tensor.element_size()
+    return max(0, whole - tensor.untyped_storage().nbytes())
 
 
 def _row_bytes(split: Split) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tuner.errors import InvalidWorkload
 from tuner.measuring.tracing.allocator import CachingAllocator
 from tuner.measuring.tracing.events import Phase, requested_peaks
+from tuner.measuring.tracing.needed import needed_bytes
 from tuner.measuring.tracing.trace import NotTraceable, Trace, Tracer
 from tuner.places import Places
 from tuner.records import CardModel, MemoryPrediction, PredictedPeak, Workload
@@ -33,12 +34,12 @@ def predict(
         The prediction; without points and with a reason where the workload cannot be traced.
 
     Raises:
-        InvalidWorkload: A size is below 1, the data cannot be read, or the model is not
-            accepted or too large.
+        InvalidWorkload: There is no size or one below 1, the data cannot be read, or the model
+            is not accepted or too large.
     """
     began = time.perf_counter()
-    if min([accumulation, *micro_batch_sizes], default=0) < 1:
-        raise InvalidWorkload("Micro-batch sizes and accumulation must be at least 1.")
+    if not micro_batch_sizes or min(accumulation, *micro_batch_sizes) < 1:
+        raise InvalidWorkload("Give micro-batch sizes and an accumulation of at least 1.")
     tracer = Tracer(workload, places, card)
     try:
         traces = [tracer.trace(size, accumulation) for size in micro_batch_sizes]
@@ -72,16 +73,17 @@ def predicted_peak(trace: Trace, card: CardModel) -> PredictedPeak:
     if card.device_type == "cuda":
         replay = CachingAllocator().replay(trace.events)
         live = {phase: peaks.live_bytes for phase, peaks in replay.peaks.items()}
-        reserved = replay.reserved_bytes
+        reserved, needed = replay.reserved_bytes, needed_bytes(trace.events)
     else:
         live = requested_peaks(trace.events)
-        reserved = max(live.values())
+        reserved = needed = max(live.values())
     return PredictedPeak(
         micro_batch_size=trace.micro_batch_size,
         forward_backward_bytes=live[Phase.FORWARD_BACKWARD],
         optimizer_bytes=live[Phase.OPTIMIZER],
         evaluation_bytes=live[Phase.EVALUATION],
         reserved_bytes=reserved,
+        needed_bytes=needed,
         total_bytes=reserved + card.context_bytes + card.library_bytes,
     )
 

@@ -139,3 +139,19 @@ def giant(output_size: int) -> nn.Module:
     return nn.Sequential(
         nn.Linear(8, 10**6), nn.Linear(10**6, 10**6), nn.Linear(10**6, output_size)
     )
+
+
+def sentences(num_samples: int, length: int, high: int) -> dict[str, torch.Tensor]:
+    """Make token ids that each end with the one end token, which is 1."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(2, high, (num_samples, length), generator=generator)
+    tokens[:, -1] = 1
+    return {"x_train": tokens, "y_train": torch.arange(num_samples) % 10}
+
+
+def ragged(num_samples: int, length: int, high: int) -> dict[str, torch.Tensor]:
+    """Make token ids of different lengths, padded at the end."""
+    tokens = torch.arange(num_samples * length).reshape(num_samples, length) % high
+    lengths = 4 + torch.arange(num_samples) % (length - 3)
+    tokens[torch.arange(length) >= lengths[:, None]] = -1
+    return {"x_train": tokens}
