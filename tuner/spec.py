@@ -292,6 +292,11 @@ class Training(Strict):
     gradient_clip_norm: PositiveFloat | None = None
     activation_checkpointing: bool = False
     attention: Literal["auto", "eager", "sdpa"] = "auto"
+    experts: Literal["auto", "eager", "batched_mm", "grouped_mm"] = Field(
+        default="auto",
+        description="How a mixture of experts of transformers multiplies. The memory of `eager` "
+        "depends on the values and cannot be predicted.",
+    )
     compile: bool = False
 
 

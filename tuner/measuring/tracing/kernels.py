@@ -45,6 +45,22 @@ def corrected(func: Callable[..., Any], args: Sequence[Any], result: Any, *, is_
     return result if correct is None else correct(result, args, is_cuda)
 
 
+def shaped(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run an operation's shape rule: torch's own, or one for which torch's is too narrow.
+
+    Args:
+        func: The operation.
+        args: Its positional arguments.
+        kwargs: Its named ones.
+
+    Returns:
+        What it would return, without values.
+    """
+    if func is GROUPED_PRODUCT:
+        return _grouped_product(*args, **kwargs)
+    return func(*with_known_rows(func, args), **kwargs)
+
+
 def with_known_rows(func: Callable[..., Any], args: Sequence[Any]) -> Sequence[Any]:
     """Turn masks with values into the indices that they stand for, as an indexing kernel does.
 
@@ -66,6 +82,33 @@ def with_known_rows(func: Callable[..., Any], args: Sequence[Any]) -> Sequence[A
             else:
                 indices.append(index)
     return (args[0], indices, *args[2:])
+
+
+def _grouped_product(
+    left: torch.Tensor,
+    right: torch.Tensor,
+    offs: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+) -> torch.Tensor:
+    """Multiply group by group; torch's rule knows bfloat16 alone, its kernels more than that.
+
+    Args:
+        left: (rows, inner), or (groups, rows, inner).
+        right: (inner, columns), or (groups, inner, columns).
+        offs: Where groups end along the axis that they share.
+        bias: Added; changes no shape.
+        out_dtype: Of the product; None for that of the factors.
+
+    Returns:
+        (rows, columns), or (groups, rows, columns) where neither or both have groups.
+    """
+    del bias
+    shape = [left.shape[-2], right.shape[-1]]
+    if left.ndim == right.ndim:
+        groups = left.shape[0] if offs is None else len(offs)
+        shape = [groups, *shape]
+    return torch.empty(shape, dtype=out_dtype or left.dtype)
 
 
 def _statistics(result: Any, args: Sequence[Any], is_cuda: bool) -> Any:  # noqa: FBT001
@@ -109,6 +152,9 @@ def _zeros(value: Any, samples: int | None) -> Any:
 
 
 _ATEN: Final = torch.ops.aten
+GROUPED_PRODUCT: Final = getattr(getattr(_ATEN, "_grouped_mm", None), "default", None)
+"""The product of a mixture of experts; older versions of torch have none."""
+
 MASKS: Final = frozenset({torch.bool, torch.uint8})
 INDEXING: Final = frozenset(
     {

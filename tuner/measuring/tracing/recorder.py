@@ -19,7 +19,7 @@ from tuner.measuring.meters import Meter
 from tuner.measuring.step import TrainingStep
 from tuner.measuring.tracing.attention import work_space_bytes
 from tuner.measuring.tracing.events import AllocationEvents, Mark, Phase
-from tuner.measuring.tracing.kernels import corrected, with_known_rows
+from tuner.measuring.tracing.kernels import corrected, shaped
 from tuner.measuring.tracked_memory import TrackedMemory
 
 PHASES: Final = {
@@ -132,7 +132,7 @@ class Recorder(TrackedMemory):  # type: ignore[no-untyped-call]
         # Most calls have a tensor without values for an argument: no need to look further.
         leaves = () if _any_fake(args) else tree_leaves((args, dict(kwargs)))
         if not leaves or _any_fake(leaves):
-            result = func(*with_known_rows(func, args), **kwargs)
+            result = shaped(func, args, kwargs)
             return corrected(func, args, result, is_cuda=self.is_cuda)
         try:
             result = func(*args, **kwargs)

@@ -35,8 +35,9 @@ def _architectures() -> dict[str, Workload]:
     llama = {**WIDE, "num_key_value_heads": 2, "vocab_size": 64}
     t5 = {"d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 64}
     t5 |= {"vocab_size": 64, "decoder_start_token_id": 0, "eos_token_id": 1}
-    experts = configured(LANGUAGES, "mixtral", **llama, num_local_experts=4)
-    experts["kwargs"]["experts"] = "batched_mm"
+    mixture = {**llama, "num_local_experts": 4}
+    batched = configured(LANGUAGES, "mixtral", **mixture)
+    batched["kwargs"]["experts"] = "batched_mm"
     return {
         "mlp": workload_of(builtin("mlp", hidden=[64, 64]), [20], gradient_clip_norm=1.0),
         "cnn": workload_of(builtin("cnn", dropout=0.1), [3, 16, 16]),
@@ -51,7 +52,8 @@ def _architectures() -> dict[str, Workload]:
         "bert": workload_of(configured(SEQUENCES, "bert", **WIDE, vocab_size=64), [16], **TOKENS),
         "gpt2": workload_of(configured(LANGUAGES, "gpt2", **gpt2, **special), [16], **LANGUAGE),
         "llama": workload_of(configured(LANGUAGES, "llama", **llama), [16], **LANGUAGE),
-        "mixtral": workload_of(experts, [16], **LANGUAGE),
+        "mixtral": workload_of(configured(LANGUAGES, "mixtral", **mixture), [16], **LANGUAGE),
+        "mixtral_batched": workload_of(batched, [16], **LANGUAGE),
         "t5": replace(
             workload_of(configured(SEQUENCES, "t5", **t5), [16], **TOKENS),
             dataset={

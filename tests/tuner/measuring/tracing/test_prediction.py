@@ -16,6 +16,7 @@ from tests.tuner.measuring.tracing.subjects import (
     places_of,
     workload_of,
 )
+from tuner import architectures
 from tuner.errors import InvalidWorkload
 from tuner.measuring.dispatch import Measuring
 from tuner.measuring.tracing import predict
@@ -167,3 +168,29 @@ def test_events_replay_under_a_limit(places):
     exactly = CachingAllocator(free.reserved_bytes).replay(events)
     assert (exactly.out_of_memory, exactly.retries) == (False, 0)
     assert exactly.peaks == free.peaks
+
+
+@pytest.mark.parametrize("experts", ["auto", "eager", "batched_mm", "grouped_mm"])
+def test_experts_multiply_as_the_training_says(experts, places, monkeypatch):
+    """The setting reaches the architecture, and what depends on the values is not traced."""
+    accepted = {"transformers_version": "any", "architectures": {"mixtral": ["causal_lm"]}}
+    monkeypatch.setattr(architectures, "_table", lambda: accepted)
+    config = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "num_local_experts": 4,
+    }
+    workload = workload_of(
+        {"kind": "hf_config", "model_type": "mixtral", "config": config},
+        [16],
+        high=64,
+        task="causal_lm",
+        experts=experts,
+    )
+    tracer = Tracer(workload, places, HOST)
+    if experts != "auto":
+        assert tracer.material.model.config._experts_implementation == experts
+    assert predict(workload, places, [4], 1, CARD).traced is (experts != "eager")
