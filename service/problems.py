@@ -55,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "config_key_refused": Kind(status=422, title="This key of a configuration is not accepted"),
     "model_too_large": Kind(status=422, title="The model is too large"),
     "workload_raised": Kind(status=422, title="Your own code raised an error"),
+    "card_unknown": Kind(status=422, title="This card is not in the catalogue"),
     "model_failed": Kind(status=422, title="The model raised an error"),
     "data_failed": Kind(status=422, title="The data set raised an error"),
     "entrypoint_not_allowed": Kind(status=422, title="This entry point is not allowed here"),

@@ -329,6 +329,8 @@ class PredictedPeak:
         optimizer_bytes: Peak of live bytes in the optimizer step.
         evaluation_bytes: Peak of live bytes in the evaluation.
         reserved_bytes: Peak that torch's allocator holds of the device.
+        needed_bytes: The least limit at which that allocator serves the steps without a retry
+            after warm-up; never below the live bytes.
         total_bytes: What the device has given away at the peak: reserved bytes, context and
             libraries.
     """
@@ -338,6 +340,7 @@ class PredictedPeak:
     optimizer_bytes: int
     evaluation_bytes: int
     reserved_bytes: int
+    needed_bytes: int
     total_bytes: int
 
     @property

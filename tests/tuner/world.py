@@ -161,6 +161,7 @@ class World:
                     optimizer_bytes=int(self.predicted_share * self.bytes_fixed * 2),
                     evaluation_bytes=int(self.predicted_share * self.bytes_fixed),
                     reserved_bytes=peak,
+                    needed_bytes=peak,
                     total_bytes=peak,
                 )
                 for size, peak in points

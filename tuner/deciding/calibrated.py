@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuner.deciding.feasibility import (
+    Budget,
     fitting,
     nothing_fits,
     ran_freely,
@@ -23,12 +24,14 @@ from tuner.deciding.predicted import (
     FIRST_SHARE,
     PHASES,
     ROOM,
+    SERVED,
     Peak,
+    demand_bytes,
     largest_within,
-    live_bytes,
     phase_bytes,
+    stretch,
 )
-from tuner.records import MemoryMeasurement
+from tuner.records import MemoryMeasurement, PredictedPeak
 
 SECOND_SHARE: Final = 0.8
 """Share of the ratio-corrected maximum that the second trial runs."""
@@ -41,6 +44,9 @@ BACK: Final = 0.97
 
 WORTH_TRYING: Final = 0.02
 """A solution this much above the largest size that fitted is worth a trial."""
+
+LINE: Final = 2
+"""Trials that a line is fitted through."""
 
 MAX_TRIALS: Final = 4
 """Trials at most, where the prediction holds up."""
@@ -80,19 +86,14 @@ class Line:
 
 
 def next_size(
-    points: Sequence[Peak],
-    trials: Sequence[MemoryMeasurement],
-    *,
-    upper: int,
-    goal_bytes: int,
+    points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement], budget: Budget
 ) -> int | None:
     """Choose the next micro-batch size to run.
 
     Args:
         points: The predicted curve, by size, each size once.
         trials: What was run so far, in order.
-        upper: No size above this is of use.
-        goal_bytes: Bytes that a run may use, margin taken off.
+        budget: What to keep to.
 
     Returns:
         A size that was not run yet, or None when the search is over.
@@ -100,38 +101,82 @@ def next_size(
     Raises:
         NoFeasibleBatch: One sample was run and did not fit.
     """
-    good, failing = fitting(trials, goal_bytes), smallest_failing(trials, goal_bytes)
+    good = fitting(trials, budget.goal_bytes)
+    failing = smallest_failing(trials, budget.goal_bytes)
     if not good:
-        return _first(points, trials, failing, upper, goal_bytes)
+        return _first(points, trials, failing, budget)
     largest = good[-1].micro_batch_size
-    if largest >= upper or len(trials) >= _most_trials(trials, good):
+    if largest >= budget.upper or len(trials) >= _most_trials(trials, good):
         return None
-    below = min(upper, upper if failing is None else failing - 1)
-    real = corrected(points, trials)
-    solution = largest_within(real, AIM * goal_bytes, below)
+    solution = solved(points, trials, budget)
     if failing is not None:
         return _after_failure(trials, good, failing, solution)
-    if len(good) == 1 and real(upper) > CALIBRATED_ROOM * goal_bytes:
+    demand = corrected(points, trials, budget)
+    if len(good) == 1 and demand(budget.upper) > CALIBRATED_ROOM * budget.goal_bytes:
         careful = int(SECOND_SHARE * solution)
         return careful if careful > largest else _worth(largest, solution)
-    return _worth(largest, solution)
+    return _worth(largest, solution) or _into_room(good, budget)
+
+
+def size_to_recheck(
+    points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement], budget: Budget
+) -> int | None:
+    """Choose a size to trace before it is run, where the line has just been fitted.
+
+    How well the allocator can pack a step changes from size to size; near the limit that
+    decides, and a trace costs no device.
+
+    Args:
+        points: The predicted curve, by size.
+        trials: What was run so far.
+        budget: What to keep to.
+
+    Returns:
+        The size whose tensors are as large as the device's at the solution, if it was not
+        traced; None if there is nothing to be learned.
+    """
+    if len(trials) != LINE or len(fitting(trials, budget.goal_bytes)) != LINE:
+        return None
+    ran = sorted(trials, key=lambda trial: trial.micro_batch_size)
+    scale = max(_line(points, PHASES[0], ran).slopes)
+    size = min(int(scale * solved(points, trials, budget)), budget.upper)
+    return None if size in {0, *(point.micro_batch_size for point in points)} else size
+
+
+def solved(
+    points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement], budget: Budget
+) -> int:
+    """Solve the corrected curve for the largest size, below any that failed."""
+    failing = smallest_failing(trials, budget.goal_bytes)
+    below = budget.upper if failing is None else min(budget.upper, failing - 1)
+    return largest_within(corrected(points, trials, budget), AIM * budget.goal_bytes, below)
 
 
 def corrected(
-    points: Sequence[Peak], trials: Sequence[MemoryMeasurement]
+    points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement], budget: Budget
 ) -> Callable[[int], float]:
     """Correct a predicted curve by what was measured.
 
     Args:
         points: The predicted curve, by size.
         trials: What was run; at least one of it freely.
+        budget: Limit and goal.
 
     Returns:
-        From a size to the bytes of its highest phase.
+        From a size to what it takes of the goal: the bytes of its highest phase, stretched by
+        what the allocator needs for them. Tensors that are larger on the device by some factor
+        are packed as those of a size that is larger by it.
     """
     ran = sorted(filter(ran_freely, trials), key=lambda trial: trial.micro_batch_size)
     lines = [(phase, _line(points, phase, ran)) for phase in PHASES]
-    return lambda size: max(line(phase_bytes(points, phase, size)) for phase, line in lines)
+
+    scale = max(lines[0][1].slopes)
+
+    def demand(size: int) -> float:
+        live = max(line(phase_bytes(points, phase, size)) for phase, line in lines)
+        return live * stretch(points, scale * size, budget)
+
+    return demand
 
 
 def _line(
@@ -151,19 +196,19 @@ def _line(
 
 
 def _first(
-    points: Sequence[Peak],
+    points: Sequence[PredictedPeak],
     trials: Sequence[MemoryMeasurement],
     failing: int | None,
-    upper: int,
-    goal_bytes: int,
+    budget: Budget,
 ) -> int:
     """Run the bound if it has room, else a quarter of what is promised, until one fits."""
+    goal = budget.goal_bytes
     if failing == 1:
-        raise nothing_fits(trials, goal_bytes)
-    if failing is None and live_bytes(points, upper) <= ROOM * goal_bytes:
-        return upper
-    below = upper if failing is None else failing - 1
-    solution = largest_within(lambda m: live_bytes(points, m), goal_bytes, below)
+        raise nothing_fits(trials, goal)
+    if failing is None and demand_bytes(points, budget.upper, budget) <= ROOM * goal:
+        return budget.upper
+    below = budget.upper if failing is None else failing - 1
+    solution = largest_within(lambda m: demand_bytes(points, m, budget), goal, below)
     return max(1, int(FIRST_SHARE * solution))
 
 
@@ -188,6 +233,25 @@ def _after_failure(
 def _worth(largest: int, solution: int) -> int | None:
     gain = solution - largest
     return solution if gain >= max(1.0, WORTH_TRYING * largest) else None
+
+
+def _into_room(good: Sequence[MemoryMeasurement], budget: Budget) -> int | None:
+    """Go on where three sizes ran and what the allocator holds leaves room after all."""
+    if len(good) <= LINE:
+        return None
+    before, last = good[-2:]
+    slope = (last.live_bytes - before.live_bytes) / (
+        last.micro_batch_size - before.micro_batch_size
+    )
+    held = last.reserved_bytes / max(1, last.live_bytes)
+    room = min(
+        (SERVED * budget.limit_bytes - last.reserved_bytes) / held,
+        AIM * budget.goal_bytes - last.live_bytes,
+    )
+    if slope <= 0.0:
+        return None
+    size = last.micro_batch_size + int(room / slope)
+    return _worth(last.micro_batch_size, min(size, budget.upper))
 
 
 def _most_trials(trials: Sequence[MemoryMeasurement], good: Sequence[MemoryMeasurement]) -> int:

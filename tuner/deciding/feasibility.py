@@ -10,9 +10,31 @@ the margin, so that fragmentation shows as the retries that it would really caus
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tuner.errors import NoFeasibleBatch
 from tuner.records import MemoryMeasurement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a search of the largest micro-batch has to keep to.
+
+    Args:
+        limit_bytes: What the device gives; trials run at it.
+        goal_bytes: The same with the margin taken off; what live bytes may take.
+        upper: No size above this is of use.
+    """
+
+    limit_bytes: int
+    goal_bytes: int
+    upper: int
+
+    @classmethod
+    def of(cls, limit_bytes: int, *, margin: float, upper: int) -> Budget:
+        """Take a margin off a limit."""
+        goal = int(limit_bytes * (1.0 - margin))
+        return cls(limit_bytes=limit_bytes, goal_bytes=goal, upper=upper)
 
 
 def fits(trial: MemoryMeasurement, goal_bytes: int) -> bool:

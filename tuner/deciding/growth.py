@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tuner.deciding.feasibility import fitting, nothing_fits, smallest_failing
+from tuner.deciding.feasibility import Budget, fitting, nothing_fits, smallest_failing
 from tuner.records import MemoryMeasurement
 
 FIRST_SIZE: Final = 2
@@ -35,6 +35,9 @@ NEAR: Final = 1.5
 RESOLUTION: Final = 0.02
 """The search ends when at most this share of the size (or one sample) is still open."""
 
+SERVED: Final = 0.985
+"""Share of the limit that what the allocator holds may take."""
+
 BACK: Final = 0.97
 """What is tried next where a near promise was just missed."""
 
@@ -42,13 +45,12 @@ MAX_TRIALS: Final = 16
 """Trials at most; the search ends with the largest size that ran."""
 
 
-def next_size(trials: Sequence[MemoryMeasurement], *, upper: int, goal_bytes: int) -> int | None:
+def next_size(trials: Sequence[MemoryMeasurement], budget: Budget) -> int | None:
     """Choose the next micro-batch size to run.
 
     Args:
         trials: What was run so far, in order.
-        upper: No size above this is of use.
-        goal_bytes: Bytes that a run may use, margin taken off.
+        budget: What to keep to.
 
     Returns:
         A size that was not run yet, or None when the largest one is known.
@@ -56,6 +58,7 @@ def next_size(trials: Sequence[MemoryMeasurement], *, upper: int, goal_bytes: in
     Raises:
         NoFeasibleBatch: One sample was run and did not fit.
     """
+    upper, goal_bytes = budget.upper, budget.goal_bytes
     good, failing = fitting(trials, goal_bytes), smallest_failing(trials, goal_bytes)
     if not good:
         if failing == 1:
@@ -64,7 +67,7 @@ def next_size(trials: Sequence[MemoryMeasurement], *, upper: int, goal_bytes: in
     largest = good[-1].micro_batch_size
     if largest >= upper or len(trials) >= MAX_TRIALS:
         return None
-    promise = _promise(good, goal_bytes)
+    promise = _promise(good, budget)
     tolerance = max(1.0, RESOLUTION * largest)
     if failing is not None:
         return _between(largest, failing, promise, tolerance)
@@ -99,15 +102,21 @@ def _between(largest: int, failing: int, promise: float | None, tolerance: float
     return (largest + failing) // 2
 
 
-def _promise(good: Sequence[MemoryMeasurement], goal_bytes: int) -> float | None:
-    """Follow the line through the last two sizes to the goal; None where it says nothing."""
+def _promise(good: Sequence[MemoryMeasurement], budget: Budget) -> float | None:
+    """Follow the line through the last two sizes to the goal; None where it says nothing.
+
+    What the allocator holds for the live bytes of the last size counts against the limit: a
+    few large tensors leave holes, and there is no trace here that would know how many.
+    """
     if len(good) < 2:  # noqa: PLR2004  (a line needs two points)
         return None
     before, last = good[-2:]
+    held = max(last.live_bytes, last.reserved_bytes) / max(1, last.live_bytes)
+    goal = min(budget.goal_bytes, SERVED * budget.limit_bytes / held)
     slope = (_growing(last) - _growing(before)) / (last.micro_batch_size - before.micro_batch_size)
     if slope <= 0.0:
         return None
-    return last.micro_batch_size + (goal_bytes - _growing(last)) / slope
+    return last.micro_batch_size + (goal - _growing(last)) / slope
 
 
 def _growing(trial: MemoryMeasurement) -> int:

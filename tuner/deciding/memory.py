@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from tuner.deciding import calibrated, growth
-from tuner.deciding.feasibility import fits
+from tuner.deciding.feasibility import Budget, fits
 from tuner.deciding.history import Entry
 from tuner.deciding.job import Job, Wants, failure_of, stopped_early
 from tuner.deciding.memory_curve import MemoryCurve
-from tuner.deciding.predicted import sizes_to_trace
+from tuner.deciding.probing import ACCUMULATION, merged, next_size, sizes_to_trace
 from tuner.records import (
     CardModel,
     MemoryMeasurement,
@@ -25,12 +23,6 @@ from tuner.records import (
     MemoryTrial,
     PredictedPeak,
 )
-
-ACCUMULATION: Final = 2
-"""Passes per optimizer step in a trial: two show the gradient copy that accumulation holds."""
-
-MAX_TRACES: Final = 3
-"""Traces at most: of two large sizes, of the solution, and of the solution once more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,29 +99,27 @@ def limit_bytes(job: Job) -> int:
 
 def _search(job: Job) -> _Search:
     traces, trials = _traces(job), _trials(job)
-    points, goal, upper = _points(traces), limit_bytes(job), _upper(job)
+    points, budget = _points(traces), _budget(job)
     reason = next(filter(None, map(_why_not, traces)), None)
-    tracing: tuple[int, ...] = ()
-    if reason is None and not trials:
-        tracing = _to_trace(traces, points, goal, upper)
-    size: int | None = None
-    if not tracing and points:
-        size = calibrated.next_size(points, trials, upper=upper, goal_bytes=goal)
-    elif not tracing:
-        size = growth.next_size(trials, upper=upper, goal_bytes=goal)
+    tracing = _under_way(traces)
+    if not tracing and reason is None:
+        tracing = sizes_to_trace(points, trials, budget, traces=len(traces))
+    size = None if tracing else next_size(points, trials, budget)
     return _Search(points=points, not_predicted=reason, tracing=tracing, trials=trials, size=size)
 
 
-def _to_trace(
-    traces: Sequence[Entry], points: Sequence[PredictedPeak], goal_bytes: int, upper: int
-) -> tuple[int, ...]:
-    """Sizes of the trace that is under way, or of the next one; none when all is traced."""
+def _under_way(traces: Sequence[Entry]) -> tuple[int, ...]:
+    """Sizes of the trace that has not ended; none if all have."""
     for entry in traces:
         if not entry.ended and isinstance(entry.request, MemoryTrace):
             return entry.request.micro_batch_sizes
-    if len(traces) >= MAX_TRACES:
-        return ()
-    return sizes_to_trace(points, goal_bytes=goal_bytes, upper=upper)
+    return ()
+
+
+def _budget(job: Job) -> Budget:
+    return Budget(
+        limit_bytes=_device_limit_bytes(job), goal_bytes=limit_bytes(job), upper=_upper(job)
+    )
 
 
 def _trace(job: Job, request_id: str, sizes: tuple[int, ...]) -> MemoryTrace:
@@ -155,13 +145,11 @@ def _traces(job: Job) -> list[Entry]:
 
 
 def _points(traces: Sequence[Entry]) -> tuple[PredictedPeak, ...]:
-    found = {
-        point.micro_batch_size: point
-        for entry in traces
-        if isinstance(entry.result, MemoryPrediction) and entry.result.traced
-        for point in entry.result.points
-    }
-    return tuple(found[size] for size in sorted(found))
+    points: tuple[PredictedPeak, ...] = ()
+    for entry in traces:
+        if isinstance(entry.result, MemoryPrediction) and entry.result.traced:
+            points = merged(points, entry.result.points)
+    return points
 
 
 def _why_not(trace: Entry) -> str | None:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final, Protocol
+
+from tuner.deciding.feasibility import Budget
+from tuner.records import PredictedPeak
 
 LARGE_SIZES: Final = (64, 128)
 """Two sizes beyond the last kink of most models: they give the affine branch."""
@@ -22,6 +26,9 @@ FINE_SHARES: Final = (FIRST_SHARE, 0.7, 1.0)
 
 ROOM: Final = 0.7
 """The bound of the search space has room where its prediction takes this share at most."""
+
+SERVED: Final = 0.985
+"""Share of the limit that what the allocator needs may take: its model is not the allocator."""
 
 NEAR: Final = 0.1
 """A size counts as traced when one within this relative distance was."""
@@ -81,6 +88,43 @@ def live_bytes(points: Sequence[Peak], size: float) -> float:
     return max(phase_bytes(points, phase, size) for phase in PHASES)
 
 
+def demand_bytes(points: Sequence[PredictedPeak], size: float, budget: Budget) -> float:
+    """Say what a size takes of the goal, by prediction.
+
+    Live bytes are held to the goal, and what the allocator needs for them to the limit: where
+    a few large tensors leave holes, that is the harder of the two.
+
+    Args:
+        points: The predicted curve, by size.
+        size: Micro-batch size.
+        budget: Limit and goal.
+
+    Returns:
+        Bytes, to be compared with the goal.
+    """
+    return live_bytes(points, size) * stretch(points, size, budget)
+
+
+def stretch(points: Sequence[PredictedPeak], size: float, budget: Budget) -> float:
+    """Say by what factor live bytes are to be stretched, at least 1, before they are compared.
+
+    Args:
+        points: The predicted curve, by size.
+        size: Micro-batch size.
+        budget: Limit and goal.
+    """
+    ratios = [(p.micro_batch_size, p.needed_bytes / max(1, p.live_bytes)) for p in points]
+    return max(1.0, _between(ratios, size) * budget.goal_bytes / (SERVED * budget.limit_bytes))
+
+
+def _between(values: Sequence[tuple[int, float]], size: float) -> float:
+    """Read a value between two sizes; beyond the last ones theirs holds."""
+    for (low, before), (high, after) in pairwise(values):
+        if low <= size <= high:
+            return before + (after - before) * (size - low) / (high - low)
+    return values[0][1] if size < values[0][0] else values[-1][1]
+
+
 def largest_within(bytes_at: Callable[[int], float], goal_bytes: float, upper: int) -> int:
     """Find the largest size whose bytes are within a goal.
 
@@ -99,23 +143,23 @@ def largest_within(bytes_at: Callable[[int], float], goal_bytes: float, upper: i
     return low
 
 
-def sizes_to_trace(points: Sequence[Peak], *, goal_bytes: int, upper: int) -> tuple[int, ...]:
+def sizes_to_trace(points: Sequence[PredictedPeak], budget: Budget) -> tuple[int, ...]:
     """Choose the sizes of the next trace.
 
     Args:
         points: What was traced before, by size.
-        goal_bytes: Bytes that a run may use, margin taken off.
-        upper: No size above this is of use.
+        budget: What to keep to.
 
     Returns:
         First two large sizes; then the bound where it has room, else the solution and shares
         of it, until all were traced. Empty when there is no more to be learned.
     """
+    upper, goal = budget.upper, budget.goal_bytes
     if not points:
         return tuple(sorted({min(size, upper) for size in LARGE_SIZES}))
-    if live_bytes(points, upper) <= ROOM * goal_bytes:
+    if demand_bytes(points, upper, budget) <= ROOM * goal:
         return () if _is_traced(points, upper) else (upper,)
-    solution = max(1, largest_within(lambda m: live_bytes(points, m), goal_bytes, upper))
+    solution = max(1, largest_within(lambda m: demand_bytes(points, m, budget), goal, upper))
     wanted = {max(1, int(share * solution)) for share in FINE_SHARES}
     return tuple(size for size in sorted(wanted) if not _is_traced(points, size))
 

@@ -41,7 +41,9 @@ class Law:
         """The higher one of the two phases."""
         return max(self.optimizer, self.growing(size))
 
-    def predicted(self, size: int, *, share: float = 1.0, less: int = 0) -> PredictedPeak:
+    def predicted(
+        self, size: int, *, share: float = 1.0, less: int = 0, fragmented: float = 1.0
+    ) -> PredictedPeak:
         """What a trace says that sees only a share, and misses a constant."""
         growing = max(1, int(share * (self.growing(size) - less)))
         return PredictedPeak(
@@ -50,6 +52,7 @@ class Law:
             optimizer_bytes=int(share * self.optimizer),
             evaluation_bytes=growing // 3,
             reserved_bytes=growing,
+            needed_bytes=int(fragmented * max(growing, int(share * self.optimizer))),
             total_bytes=growing,
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tuner.driver import Driver, make_spec, replay
 from tests.tuner.world import World
-from tuner.deciding.memory import ACCUMULATION
+from tuner.deciding.probing import ACCUMULATION
 from tuner.records import (
     AttemptLost,
     CapacityChanged,
@@ -38,11 +38,19 @@ def _requests(driver: Driver, kind: type) -> list:
 
 
 def test_the_curve_is_traced_before_anything_runs() -> None:
-    """Traces come first, of the same workload and accumulation; then three trials at the limit."""
+    """Traces come first, of the same workload; two trials at the limit, one trace, the last."""
     driver = _job(**NARROW)
     kinds = [type(e.request) for e in driver.sequence if isinstance(e, Started)]
     traces, trials = _requests(driver, MemoryTrace), _requests(driver, MemoryTrial)
-    assert kinds[1 : 1 + len(traces)] == [MemoryTrace] * len(traces)
+    assert kinds[1:7] == [
+        MemoryTrace,
+        MemoryTrace,
+        MemoryTrial,
+        MemoryTrial,
+        MemoryTrace,
+        MemoryTrial,
+    ]
+    assert traces[2].micro_batch_sizes == (trials[2].micro_batch_size,)
     assert traces[0].micro_batch_sizes == (64, 128)
     assert {trace.accumulation for trace in traces} == {ACCUMULATION}
     assert traces[0].card.device_type == "cpu"

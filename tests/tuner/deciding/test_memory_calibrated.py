@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.tuner.deciding.memory_laws import Law, run, searched
+from tests.tuner.deciding.memory_laws import Law, run
 from tuner.deciding import calibrated
-from tuner.deciding.feasibility import fits
-from tuner.deciding.predicted import live_bytes, sizes_to_trace
+from tuner.deciding.feasibility import Budget, fits
+from tuner.deciding.predicted import live_bytes, sizes_to_trace, stretch
+from tuner.deciding.probing import probe
 from tuner.errors import NoFeasibleBatch
 from tuner.records import MemoryMeasurement, PredictedPeak
 
@@ -31,8 +33,8 @@ LAWS = st.builds(
 class Found:
     """A search that has ended."""
 
-    points: list[PredictedPeak]
-    trials: list[MemoryMeasurement]
+    points: Sequence[PredictedPeak]
+    trials: Sequence[MemoryMeasurement]
     goal_bytes: int
 
     @property
@@ -50,17 +52,13 @@ def _find(
     less: int = 0,
     retries_above: float = 1.0,
 ) -> Found:
-    goal = int((1.0 - MARGIN) * limit)
-    points: list[PredictedPeak] = []
-    for _ in range(3):
-        sizes = sizes_to_trace(points, goal_bytes=goal, upper=upper)
-        points += [law.predicted(size, share=share, less=less) for size in sizes]
-        points.sort(key=lambda point: point.micro_batch_size)
-    trials = searched(
-        lambda trials: calibrated.next_size(points, trials, upper=upper, goal_bytes=goal),
+    budget = Budget.of(limit, margin=MARGIN, upper=upper)
+    found = probe(
+        lambda sizes: [law.predicted(size, share=share, less=less) for size in sizes],
         lambda size: run(law, size, limit, retries_above=retries_above),
+        budget,
     )
-    return Found(points=points, trials=trials, goal_bytes=goal)
+    return Found(points=found.points, trials=found.trials, goal_bytes=budget.goal_bytes)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
@@ -147,19 +145,19 @@ def test_nothing_fits_says_bytes() -> None:
 def test_the_trace_sees_the_affine_branch_and_then_the_solution() -> None:
     """First two large sizes; then the solution and shares of it; then there is no more to see."""
     law = Law(fixed=2_000_000, slope=100_000)
-    goal = 100_000_000
-    first = sizes_to_trace([], goal_bytes=goal, upper=4096)
+    budget = Budget.of(103_092_784, margin=MARGIN, upper=4096)
+    first = sizes_to_trace([], budget)
     assert first == (64, 128)
     points = [law.predicted(size) for size in first]
-    second = sizes_to_trace(points, goal_bytes=goal, upper=4096)
+    second = sizes_to_trace(points, budget)
     assert second == (245, 686, 980)
     points += [law.predicted(size) for size in second]
-    assert sizes_to_trace(points, goal_bytes=goal, upper=4096) == ()
+    assert sizes_to_trace(points, budget) == ()
 
 
 def test_a_small_space_is_traced_at_its_bound_alone() -> None:
     """No size above the bound of the search space is traced."""
-    assert sizes_to_trace([], goal_bytes=10**9, upper=8) == (8,)
+    assert sizes_to_trace([], Budget.of(10**9, margin=MARGIN, upper=8)) == (8,)
 
 
 def test_between_traced_sizes_the_chord_is_above_the_curve() -> None:
@@ -168,3 +166,25 @@ def test_between_traced_sizes_the_chord_is_above_the_curve() -> None:
     points = [law.predicted(size) for size in (4, 16, 64, 128)]
     assert all(live_bytes(points, size) >= law.peak(size) - 1 for size in range(4, 129))
     assert live_bytes(points, 256) == law.peak(256)
+
+
+def test_holes_between_tensors_count_against_the_limit() -> None:
+    """Where the allocator needs a fifth more than is alive, a fifth less is aimed at."""
+    law = Law(fixed=2_000_000, slope=100_000)
+    budget = Budget.of(22_000_000, margin=MARGIN, upper=4096)
+    found = probe(
+        lambda sizes: [law.predicted(size, fragmented=1.2) for size in sizes],
+        lambda size: run(law, size, 22_000_000, retries_above=1.0 / 1.2),
+        budget,
+    )
+    best = int(22_000_000 / 1.2 - 2_000_000) // 100_000
+    assert not any(trial.allocation_retries for trial in found.trials)
+    assert 0.96 * best <= found.max_micro_batch_size <= best
+
+
+def test_without_holes_the_margin_alone_counts() -> None:
+    """An allocator that needs what is alive and no more stretches nothing."""
+    budget = Budget.of(22_000_000, margin=MARGIN, upper=4096)
+    points = [Law(fixed=1, slope=1000).predicted(size) for size in (64, 128)]
+    assert stretch(points, 100, budget) == 1.0
+    assert stretch(points, 5000, budget) == 1.0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.tuner.deciding.memory_laws import Law, run, searched
 from tuner.deciding import growth
-from tuner.deciding.feasibility import fits
+from tuner.deciding.feasibility import Budget, fits
 from tuner.errors import NoFeasibleBatch
 
 LAWS = st.builds(
@@ -23,7 +23,9 @@ LAWS = st.builds(
 
 def _grow(law: Law, upper: int, limit: int, goal: int):
     return searched(
-        lambda trials: growth.next_size(trials, upper=upper, goal_bytes=goal),
+        lambda trials: growth.next_size(
+            trials, Budget(limit_bytes=limit, goal_bytes=goal, upper=upper)
+        ),
         lambda size: run(law, size, limit),
     )
 
