@@ -161,6 +161,7 @@ class Answer:
     metric_at_budget: Interval | None
     steps_to_target: float | None
     step_time_seconds: float
+    wall_to_calibrated: float | None
     evaluation_seconds: float
     samples_per_second: float
     max_micro_batch_size: int

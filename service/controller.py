@@ -27,7 +27,7 @@ from service.store.tables import Job
 from tuner.errors import IncompatibleRecord, Problem, TunerError
 from tuner.records import CapacityChanged, Tighten
 from tuner.spec import TuningSpec
-from workers.executor import AttemptId, DeviceSlot, Executor, NoFreeDevice
+from workers.executor import AttemptId, DeviceSlot, Executor, Lost, NoFreeDevice
 
 QUEUE_WINDOW: Final = 64
 """Waiting jobs that are looked at: the oldest may want a device that others do not."""
@@ -100,6 +100,8 @@ class Controller:
             timeout_seconds: How long to wait for the first news from a device.
         """
         for update in self._executor.updates(timeout_seconds):
+            if isinstance(update, Lost) and update.cause != "withdrawn":
+                _log.warning("%s was lost (%s): %s", update.attempt, update.cause, update.detail)
             for job in self._jobs.values():
                 if job.job_id == update.attempt.job_id:
                     job.take(update)

@@ -284,7 +284,7 @@ class LiveJob:
             stage=str(progress["stage"]),
             progress=progress,
             trials=self._changed_trials(),
-            answer=plain(answer.model_dump(mode="json")) if answer else None,
+            answer=_written(answer) if answer else None,
             problem=_shown(self.job_id, failure) if failure else None,
         )
 
@@ -324,6 +324,13 @@ def failed_turn(
         state=JobState.FAILED,
         problem=_shown(job_id, problem),
     )
+
+
+def _written(answer: Recommendation) -> Mapping[str, Any]:
+    values: Mapping[str, Any] = plain(answer.model_dump(mode="json"))
+    # What cannot be read back is no answer: better a failed job than one nobody can see.
+    Recommendation.model_validate(values)
+    return values
 
 
 def _shown(job_id: str, problem: Problem) -> Mapping[str, Any]:

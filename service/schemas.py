@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from service.problems import Problem
+from service.problems import Problem, make_problem
 from service.store import tables
 from tuner.recommendation import Recommendation
 from tuner.spec import Metric, Task
@@ -52,11 +52,21 @@ class TuningJob(Envelope):
 
     @classmethod
     def of(cls, job: tables.Job) -> Self:
-        """Show a stored job."""
+        """Show a stored job, also one whose answer another version wrote."""
         fields: dict[str, Any] = {
             name: getattr(job, name) for name in cls.model_fields if name != "recommendation"
         }
-        return cls.model_validate({**fields, "recommendation": job.answer})
+        try:
+            return cls.model_validate({**fields, "recommendation": job.answer})
+        except ValidationError:
+            shown = {**fields, "progress": None, "recommendation": None}
+            return cls.model_validate({**shown, "problem": unreadable(job.id)})
+
+
+def unreadable(job_id: str) -> Problem:
+    """Say that another version wrote what was asked for."""
+    detail = f"Another version of batchscout wrote this about {job_id}; run the request again."
+    return make_problem("incompatible_upgrade", detail, instance=f"/v1/tuning-jobs/{job_id}")
 
 
 class TuningJobPage(Envelope):

@@ -30,6 +30,14 @@ FIXED: Final[Mapping[str, str]] = {
 """What holds for every child: nothing is downloaded or reported, and output is not held back."""
 
 
+DEFAULTS: Final[Mapping[str, str]] = {
+    # Threads of a CPU spin while they wait for each other. As soon as another process wants a
+    # core, torch's default makes small steps 40 to 100 times slower: docs/decisions/0007.
+    "GOMP_SPINCOUNT": "10000",
+}
+"""What holds for every child whose operator has not set it."""
+
+
 def scrubbed(environment: Mapping[str, str], visible_devices: str) -> dict[str, str]:
     """Take out of an environment what a measurement must not see.
 
@@ -47,4 +55,4 @@ def scrubbed(environment: Mapping[str, str], visible_devices: str) -> dict[str, 
         and not SECRET_VALUE.search(value)
         and name not in IMPORT_NAMES
     }
-    return {**kept, **FIXED, "CUDA_VISIBLE_DEVICES": visible_devices}
+    return {**DEFAULTS, **kept, **FIXED, "CUDA_VISIBLE_DEVICES": visible_devices}

@@ -91,7 +91,7 @@ def _recommended(answer: Answer) -> Iterator[Row]:
 def _evidence(answer: Answer) -> Iterator[Row]:
     yield "evidence", "", EVIDENCE.get(answer.evidence, answer.evidence)
     yield from _objective(answer)
-    yield "step time", seconds(answer.step_time_seconds), "calibrated, input included"
+    yield "step time", seconds(answer.step_time_seconds), _calibration(answer)
     yield "throughput", f"{number(answer.samples_per_second)}/s", "samples"
     yield "one evaluation", seconds(answer.evaluation_seconds), "not part of the times above"
     yield (
@@ -113,6 +113,13 @@ def _evidence(answer: Answer) -> Iterator[Row]:
     yield "device", answer.device.kind, f"{answer.device.name}, {size(answer.device.memory_bytes)}"
     yield "held fixed", "", _held_fixed(answer.held_fixed)
     yield "it cost", seconds(answer.spending.device_seconds), _spending(answer)
+
+
+def _calibration(answer: Answer) -> str:
+    said = "calibrated, input included"
+    if answer.wall_to_calibrated is None:
+        return said
+    return f"{said}; the confirming runs took {answer.wall_to_calibrated:.2f} times theirs"
 
 
 def _objective(answer: Answer) -> Iterator[Row]:

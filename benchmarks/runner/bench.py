@@ -2,9 +2,10 @@
 
     python benchmarks/runner/bench.py [--rounds 9]
 
-Both train the same model on the same data with the same batch and evaluation cadence, in turn;
-asked is a ratio of at least 0.95. Beside it, how well step times predict a run: the real
-seconds of a step over the calibrated ones, asked within 5 % on an idle machine.
+Both train the same model on the same data with the same batch, and evaluate before the first
+step and at the same cadence after it, in turn; asked is a ratio of at least 0.95. Beside it,
+how well step times predict a run: the real seconds of a step over the calibrated ones, asked
+within 5 % on an idle machine.
 """
 
 from __future__ import annotations

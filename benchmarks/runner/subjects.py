@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ def run_ours(bench: Workbench, subject: Subject) -> tuple[float, float]:
 
 
 def run_bare(bench: Workbench, subject: Subject) -> tuple[float, float]:
-    """Train by hand: same model, data, batch and evaluation cadence; return the same."""
+    """Train by hand: same model, data, batch and evaluations (step 0 too); return the same."""
     began = time.perf_counter()
     device, data, batch = bench.device, bench.data, subject.batch
     model = bench.model(SEED)
@@ -94,7 +93,7 @@ def run_bare(bench: Workbench, subject: Subject) -> tuple[float, float]:
     precision = subject.workload.training["precision"]
     train_inputs, train_targets = data.train.inputs, data.train.targets
     samples = len(train_inputs)
-    step, loss = 0, math.nan
+    step, loss = 0, _evaluated(bench, model, score, batch, precision)
     while step < subject.steps:
         order = torch.randperm(samples).to(device)
         for start in range(0, samples - batch + 1, batch):

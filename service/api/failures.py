@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from service.problems import MEDIA_TYPE, Problem, ProblemError, from_tuner, make_problem
@@ -34,6 +35,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     # Starlette's own: it also covers unknown addresses and bodies that cannot be read.
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _database)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -65,6 +67,14 @@ async def _http(request: Request, error: Exception) -> Response:
         "method_not_allowed": f"{path} does not take {request.method}.",
     }.get(code, f"{http.HTTPStatus(error.status_code).phrase}: {error.detail}")
     return respond(make_problem(code, detail, instance=path), error.headers)
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    # The disk is full, the file is gone, or a writer has kept everyone waiting for long.
+    _log.error("%s %s: no database", request.method, request.url.path, exc_info=error)
+    detail = "The database does not answer, so nothing was done: try again later."
+    problem = make_problem("not_ready", detail, instance=request.url.path)
+    return respond(problem, {"Retry-After": "5"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ async def get_liveness() -> Liveness:
     return Liveness(state="alive")
 
 
-@router.get("/readyz", responses=problems("not_ready"))
+@router.get("/readyz", responses=problems())
 def get_readiness(parts: Wired) -> Readiness:
     """The database answers and has the schema of this version."""
     try:

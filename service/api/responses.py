@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from service.problems import KINDS, MEDIA_TYPE
 
+ALWAYS: Final = ("unknown_host", "invalid_parameter", "internal_error", "not_ready")
+"""Problems that any operation can answer with."""
+
 PROBLEM_REF: Final = "#/components/schemas/Problem"
 
 
@@ -13,14 +16,13 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Document the problems that an operation can answer with.
 
     Args:
-        codes: From the table of codes; `unknown_host`, `invalid_parameter` and
-            `internal_error` go without saying.
+        codes: From the table of codes; those of `ALWAYS` go without saying.
 
     Returns:
         Responses by status, each of media type `application/problem+json`.
     """
     by_status: dict[int, list[str]] = {}
-    for code in (*codes, "unknown_host", "invalid_parameter", "internal_error"):
+    for code in (*codes, *ALWAYS):
         by_status.setdefault(KINDS[code].status, []).append(code)
     return {
         status: {

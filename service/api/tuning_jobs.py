@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Header, Path, Query, Response, status
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from service.admission import admit
@@ -15,7 +16,7 @@ from service.api.examples import DIGITS
 from service.api.responses import problems
 from service.api.watch import Status
 from service.problems import Problem, ProblemError
-from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage
+from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage, unreadable
 from service.store.jobs import QueueFull
 from service.store.tables import TERMINAL, Job, JobState
 from tuner.recommendation import Recommendation
@@ -27,6 +28,8 @@ RETRY_AFTER_SECONDS: Final = 2
 """What a client that cannot wait on the connection is told to sleep."""
 
 _RETRY: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+Shown = TypeVar("Shown", bound=BaseModel)
 
 JobId = Annotated[str, Path(description="Id of the job.", max_length=40)]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items at most.")]
@@ -170,7 +173,7 @@ def cancel_tuning_job(job_id: JobId, response: Response, parts: Wired) -> Tuning
     return TuningJob.of(job)
 
 
-@router.get("/{job_id}/trials", responses=problems("tuning_job_not_found"))
+@router.get("/{job_id}/trials", responses=problems("tuning_job_not_found", "incompatible_upgrade"))
 def list_trials(
     job_id: JobId, parts: Wired, limit: Limit = 1000, cursor: Cursor = None
 ) -> TrialPage:
@@ -179,23 +182,34 @@ def list_trials(
     trials = parts.jobs.trials(job.number, limit=limit + 1, after=read_cursor(cursor))
     shown = trials[:limit]
     more = write_cursor(shown[-1].position) if len(trials) > limit else None
-    return TrialPage(items=[Trial.model_validate(trial.view) for trial in shown], next_cursor=more)
+    items = [_readable(Trial, trial.view, job) for trial in shown]
+    return TrialPage(items=items, next_cursor=more)
 
 
 @router.get(
     "/{job_id}/recommendation",
-    responses=problems("tuning_job_not_found", "no_recommendation", "not_finished"),
+    responses=problems(
+        "tuning_job_not_found", "no_recommendation", "not_finished", "incompatible_upgrade"
+    ),
 )
 def get_recommendation(job_id: JobId, parts: Wired) -> Recommendation:
     """Read the answer of a job that has succeeded."""
     job = _find(job_id, parts)
     if job.answer is not None:
-        return Recommendation.model_validate(job.answer)
+        return _readable(Recommendation, job.answer, job)
     if job.state not in TERMINAL:
         detail = f"The job is {job.state}: wait with GET /v1/tuning-jobs/{job_id}?wait=60."
         raise ProblemError("not_finished", detail, headers=_RETRY)
     why = Problem.model_validate(job.problem).detail if job.problem else "It was cancelled."
     raise ProblemError("no_recommendation", f"The job has {job.state}. {why}")
+
+
+def _readable(model: type[Shown], stored: Any, job: Job) -> Shown:
+    try:
+        return model.model_validate(stored)
+    except ValidationError as error:
+        problem = unreadable(job.id)
+        raise ProblemError(problem.code, problem.detail) from error
 
 
 def _find(job_id: str, parts: Parts) -> Job:

@@ -46,6 +46,7 @@ RECOMMENDATION: dict[str, Any] = {
     "metric_at_budget": None,
     "steps_to_target": 412.5,
     "step_time_seconds": 0.0076,
+    "wall_to_calibrated": 1.02,
     "evaluation_seconds": 0.0021,
     "samples_per_second": 8512.0,
     "max_micro_batch_size": 1437,

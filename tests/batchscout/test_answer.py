@@ -2,9 +2,11 @@
 
 import copy
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +42,15 @@ def outline(hint: Any) -> Any:
 def test_the_records_are_those_of_the_service() -> None:
     """Every field of the service's answer is in ours, with the same shape, and no other."""
     assert outline(Answer) == outline(Recommendation)
+
+
+def test_the_published_document_knows_every_field() -> None:
+    """The committed OpenAPI document requires exactly the fields that the answer has."""
+    document = json.loads((Path(__file__).resolve().parents[2] / "openapi.json").read_text())
+    published = document["components"]["schemas"]["Recommendation"]
+    names = {field.name for field in dataclasses.fields(Answer)}
+    assert set(published["properties"]) == names
+    assert set(published["required"]) == names
 
 
 def test_the_example_is_what_the_service_would_send() -> None:

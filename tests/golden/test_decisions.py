@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tuner.driver import make_spec
 from tests.tuner.world import World
 from tuner.records import Event, Started, TrainingRun

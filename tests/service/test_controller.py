@@ -418,3 +418,22 @@ def test_a_job_survives_deaths_at_any_commit(
 def has_result(event: Any) -> bool:
     """Whether an event brings a result."""
     return type(event).__name__ == "Result"
+
+
+@pytest.mark.parametrize("passes", [0, 1, 2])
+def test_a_cancel_outlives_the_controller(
+    settings: Settings, database: Database, jobs: Jobs, ledger: Ledger, passes: int
+) -> None:
+    """Whenever the controller dies after a cancel was asked for, the next one carries it out."""
+    job = add(jobs)
+    executor = FakeExecutor()
+    executor.held = True
+    controller = controller_on(settings, ledger, executor)
+    controller.turn(0.0)
+    jobs.cancel(job.id)
+    for _ in range(passes):
+        controller.turn(0.0)
+    again = controller_on(settings, ledger, FakeExecutor())
+    drive(again, lambda: has_ended(jobs, job))
+    assert state_of(jobs, job) == "cancelled"
+    assert_consistent(database, job.id)

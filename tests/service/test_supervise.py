@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,9 @@ from service import supervise
 from service.address import CannotServe, open_listener, url_of
 from service.settings import Settings
 from service.supervise import Embedded, Supervisor
+from tests.service.fake_executor import SPEC
 
+WAITING = {**SPEC, "budget": {"timeout_seconds": 600}}
 SERVE = "from service import settings, supervise; supervise.serve(settings.Settings())"
 
 
@@ -136,6 +139,17 @@ def test_no_process_outlives_its_supervisor(deployed: Settings, end: signal.Sign
         code = server.wait(timeout=30)
     assert code == (0 if end is not signal.SIGKILL else -signal.SIGKILL)
     eventually(lambda: not any(alive(pid) for pid in children))
+
+
+def test_whoever_waits_is_answered_when_the_service_stops(deployed: Settings) -> None:
+    """A long poll ends with the job as it is, not with a broken connection."""
+    with ThreadPoolExecutor(1) as pool:
+        with Embedded(deployed) as service:
+            job = httpx.post(f"{service.url}/v1/tuning-jobs", json=WAITING).headers["location"]
+            poll = pool.submit(httpx.get, f"{service.url}{job}?wait=60", timeout=60)
+            time.sleep(1.0)
+            assert not poll.done()
+        assert poll.result().status_code == 200
 
 
 def children_of(pid: int) -> list[int]:

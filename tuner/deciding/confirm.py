@@ -14,8 +14,9 @@ from typing import Final
 from tuner.deciding.comparison import Contender, asam_of, flatter, separated
 from tuner.deciding.history import Entry, Run
 from tuner.deciding.job import Job, Wants
+from tuner.deciding.limits import CONFIRM_LIMIT
 from tuner.deciding.memory import memory_trial
-from tuner.deciding.plan import CONFIRM_LIMIT, Goal
+from tuner.deciding.plan import Goal
 from tuner.deciding.runs import throughput_of, training_run
 from tuner.deciding.score import Observation, observe
 from tuner.deciding.search import Finalist

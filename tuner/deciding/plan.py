@@ -10,29 +10,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuner.deciding.job import Job, Wants
+from tuner.deciding.limits import (
+    CONFIRM_COST,
+    CONFIRM_SHARE,
+    MAX_RUNS,
+    MIN_RUNS,
+    MIN_TRIALS,
+    SEARCH_LIMIT,
+)
 from tuner.deciding.race import RaceOutcome
-from tuner.deciding.reference import MIN_STEPS, budget_steps
+from tuner.deciding.reference import budget_steps
 from tuner.deciding.runs import throughput_of
 from tuner.recommendation import Caution
 from tuner.spec import LossAtBudget
-
-CONFIRM_SHARE: Final = 0.25
-"""Share of the whole budget that confirmation may cost, at most."""
-
-SEARCH_LIMIT: Final = 1.3
-"""A search run is cut at this multiple of the best time so far."""
-
-CONFIRM_LIMIT: Final = 1.6
-"""A confirming run is cut at this multiple of the best time found."""
-
-MIN_TRIALS: Final = 4
-"""A search of fewer trials than this is no search; the plan is then a proxy."""
-
-MIN_RUNS: Final = 2
-"""Confirming runs that a plan sets aside at least."""
-
-MAX_RUNS: Final = 15
-"""Confirming runs at most: three finalists on five seeds."""
 
 PROXY_TRIALS: Final = 12
 """Trials of a proxy at most: fewer, longer ones say more about training than many short ones."""
@@ -104,7 +94,7 @@ def wants(job: Job) -> Wants:  # noqa: ARG001  (a plan measures nothing)
 
 def _full(job: Job, race: RaceOutcome) -> Plan | None:
     """Plan the whole comparison, or return None where the budget does not hold it."""
-    if race.reference_steps is None or _target_was_cut(job, race):
+    if race.reference_steps is None:
         return None
     timing = throughput_of(job)
     objective = job.spec.objective
@@ -128,7 +118,7 @@ def _full(job: Job, race: RaceOutcome) -> Plan | None:
     else:
         goal = Goal(kind="time", target=race.target, cadence_seconds=race.cadence_seconds)
         one = timing.run_seconds(race.batch, race.reference_steps, race.cadence_seconds)
-        search_seconds, confirm_seconds = SEARCH_LIMIT * one, CONFIRM_LIMIT * one
+        search_seconds, confirm_seconds = SEARCH_LIMIT * one, CONFIRM_COST * one
     least = MIN_RUNS * confirm_seconds
     trials = int((job.remaining_seconds - least) / search_seconds)
     if trials < min(MIN_TRIALS, job.spec.budget.max_trials):
@@ -187,18 +177,6 @@ def _longest_useful(job: Job, race: RaceOutcome) -> float | None:
     if objective.horizon_samples is not None:
         return objective.horizon_samples / race.batch
     return None
-
-
-def _target_was_cut(job: Job, race: RaceOutcome) -> bool:
-    """Whether the budget cut the horizon on which an automatic target was to be measured."""
-    objective = job.spec.objective
-    if isinstance(objective, LossAtBudget) or objective.target is not None:
-        return False
-    wanted = MIN_STEPS
-    if objective.horizon_samples is not None:
-        wanted = objective.horizon_samples // race.batch
-    longest = max((run.result.steps for run in race.runs), default=0)
-    return longest < wanted
 
 
 def _throughput_only(job: Job, reason: str) -> Plan:

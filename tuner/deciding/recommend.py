@@ -49,6 +49,7 @@ def finding(job: Job) -> Recommendation:
     steps = timing.plans[batch]
     seconds = timing.step_seconds[batch]
     scored = evidence.scored(job, contender)
+    reached = _reached(job, contender) if _target(job) is not None else scored.reached
     return Recommendation(
         micro_batch_size=steps.micro_batch_size,
         gradient_accumulation_steps=steps.gradient_accumulation_steps,
@@ -59,9 +60,9 @@ def finding(job: Job) -> Recommendation:
         metric=job.spec.objective.metric,
         target=_target(job),
         target_origin=_origin(job),
-        target_reached=_reached(job, contender),
+        target_reached=reached > 0 if _target(job) is not None else None,
         runs=len(contender.done) if contender else 0,
-        runs_reached=scored.reached,
+        runs_reached=reached,
         closest_metric=evidence.closest_metric(job),
         evidence=plan.evidence,
         limited_by=limited_by(job, batch, contender, steps),
@@ -69,6 +70,7 @@ def finding(job: Job) -> Recommendation:
         metric_at_budget=scored.metric,
         steps_to_target=scored.time.estimate / seconds if scored.time else None,
         step_time_seconds=seconds,
+        wall_to_calibrated=evidence.calibration_ratio(job),
         evaluation_seconds=timing.evaluation_seconds,
         samples_per_second=timing.samples_per_second(batch),
         max_micro_batch_size=memory.max_micro_batch_size,
@@ -198,13 +200,11 @@ def _origin(job: Job) -> str:
     return race.target_origin if race else "none"
 
 
-def _reached(job: Job, contender: Contender | None) -> bool | None:
-    """Whether any run of the answer reached the target; None where there is none."""
+def _reached(job: Job, contender: Contender | None) -> int:
+    """Count the runs of the answer that reached the target, also where it was not their goal."""
     target = _target(job)
-    if target is None:
-        return None
     runs = [one.run for one in contender.done if one.run is not None] if contender else []
-    return any(steps_to(job, run, target) is not None for run in runs)
+    return sum(target is not None and steps_to(job, run, target) is not None for run in runs)
 
 
 def _time_model(job: Job, batch: int, steps: float | None) -> TimeModel | None:

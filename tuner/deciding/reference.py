@@ -14,9 +14,17 @@ from statistics import median
 from typing import Final
 
 from tuner import curve
-from tuner.deciding.course import Course, last_run
+from tuner.deciding.course import RACE_SHARE, Course, last_run
 from tuner.deciding.history import Run
 from tuner.deciding.job import Job
+from tuner.deciding.limits import (
+    MIN_RUNS,
+    MIN_TRIALS,
+    TARGET_SEEDS,
+    USUAL_RUNS,
+    USUAL_TRIALS,
+    reference_runs,
+)
 from tuner.deciding.runs import steps_to, throughput_of, training_run
 from tuner.errors import NotAnswerable
 from tuner.recommendation import Caution
@@ -26,10 +34,6 @@ from tuner.spec import LossAtBudget
 REFERENCE_SHARE: Final = 0.25
 """Share of the budget that the winner may spend on its way to the user's target."""
 
-TARGET_SHARE: Final = 0.3
-"""Share of the budget that measuring an automatic target may cost."""
-
-TARGET_SEEDS: Final = 3
 TARGET_POINT: Final = 0.9
 """Share of the horizon at which the automatic target is read off."""
 
@@ -83,7 +87,7 @@ def finding(job: Job, course: Course, order: Sequence[int]) -> Reference | None:
     rate = course.rates[index]
     objective = job.spec.objective
     if isinstance(objective, LossAtBudget):
-        planned = _steps(job, course)
+        planned = _asked_steps(job, course)
         done = run.result.steps >= planned
         return Reference(
             learning_rate=rate,
@@ -101,6 +105,10 @@ def finding(job: Job, course: Course, order: Sequence[int]) -> Reference | None:
             noise=noise,
             warnings=_too_easy(run.result.crossing_steps),
         )
+    if _cut(job, course):
+        return Reference(
+            learning_rate=rate, steps=None, target=None, target_origin="none", noise=noise
+        )
     return _automatic(job, course, index, run)
 
 
@@ -113,7 +121,7 @@ def wants(job: Job, course: Course, order: Sequence[int]) -> tuple[TrainingRun, 
         if request_id in job.history:
             return ()
         return (_long_run(job, course, request_id, order[rank]),)
-    if getattr(job.spec.objective, "target", 0.0) is not None:
+    if getattr(job.spec.objective, "target", 0.0) is not None or _cut(job, course):
         return ()
     requests = (
         _long_run(job, course, f"race-target-{k}", winner[0], replicate=k)
@@ -217,22 +225,33 @@ def _long_run(
 
 
 def _steps(job: Job, course: Course) -> int:
-    """How long the winner may run, in steps.
+    """How long the winner may run, in steps: what is asked for, or what the budget holds."""
+    objective = job.spec.objective
+    if not isinstance(objective, LossAtBudget) and objective.target is not None:
+        return max(_affordable(job, course, REFERENCE_SHARE), 8 * course.rung_steps)
+    asked = _asked_steps(job, course)
+    return min(asked, _affordable_horizon(job, course))
+
+
+def _cut(job: Job, course: Course) -> bool:
+    """Whether the budget holds fewer steps than an automatic target needs."""
+    needed = MIN_STEPS
+    if getattr(job.spec.objective, "horizon_samples", None) is not None:
+        needed = _asked_steps(job, course)
+    return _steps(job, course) < needed
+
+
+def _asked_steps(job: Job, course: Course) -> int:
+    """Steps to the horizon, or of the training budget, at the race's batch.
 
     Raises:
         NotAnswerable: The horizon that was asked for is too short to set a target.
     """
-    timing = throughput_of(job)
     objective = job.spec.objective
-    step = timing.run_seconds(course.batch, 1.0, course.cadence_seconds)
-    affordable = int(REFERENCE_SHARE * course.seconds / step)
     if isinstance(objective, LossAtBudget):
-        return min(affordable, budget_steps(objective, course.batch, timing.step_seconds))
-    if objective.target is not None:
-        return max(affordable, 8 * course.rung_steps)
-    per_seed = int(TARGET_SHARE * course.seconds / (TARGET_SEEDS * step))
+        return budget_steps(objective, course.batch, throughput_of(job).step_seconds)
     if objective.horizon_samples is None:
-        return min(per_seed, max(MIN_STEPS * 2, 16 * course.rung_steps), MAX_HORIZON_STEPS)
+        return min(max(MIN_STEPS * 2, 16 * course.rung_steps), MAX_HORIZON_STEPS)
     steps = objective.horizon_samples // course.batch
     if steps < MIN_STEPS:
         raise NotAnswerable(
@@ -243,7 +262,25 @@ def _steps(job: Job, course: Course) -> int:
             pointer="/objective/horizon_samples",
             facts={"steps": steps, "samples_needed": MIN_STEPS * course.batch},
         )
-    return min(per_seed, steps)
+    return steps
+
+
+def _affordable_horizon(job: Job, course: Course) -> int:
+    """Steps of one run if the whole job, target, search and confirmation, is to fit.
+
+    A horizon of ours leaves room for a usual search; one that was asked for, for the least.
+    """
+    trials, runs = min(USUAL_TRIALS, job.spec.budget.max_trials), USUAL_RUNS
+    if getattr(job.spec.objective, "horizon_samples", 0) is not None:
+        trials, runs = min(MIN_TRIALS, job.spec.budget.max_trials), MIN_RUNS
+    share = (1.0 - RACE_SHARE) / reference_runs(trials=trials, runs=runs)
+    return _affordable(job, course, share)
+
+
+def _affordable(job: Job, course: Course, share: float) -> int:
+    """Steps that a share of the budget pays for, evaluations included."""
+    step = throughput_of(job).run_seconds(course.batch, 1.0, course.cadence_seconds)
+    return max(1, int(share * course.seconds / step))
 
 
 def budget_steps(objective: LossAtBudget, batch: int, step_seconds: Mapping[int, float]) -> int:

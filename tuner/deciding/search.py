@@ -9,7 +9,8 @@ from typing import Final
 from tuner.deciding import posterior, sampler
 from tuner.deciding.history import Entry
 from tuner.deciding.job import Job, Wants
-from tuner.deciding.plan import CONFIRM_LIMIT, MAX_RUNS, SEARCH_LIMIT, Goal, Plan
+from tuner.deciding.limits import CONFIRM_COST, MAX_RUNS, SEARCH_LIMIT
+from tuner.deciding.plan import Goal, Plan
 from tuner.deciding.prior import Prior, prior_of
 from tuner.deciding.runs import throughput_of, training_run
 from tuner.deciding.score import Observation, observe, pace
@@ -200,7 +201,7 @@ def _more(job: Job, plan: Plan, extra: int = 0) -> bool:
     assert plan.goal is not None  # noqa: S101  (no trials without a goal)
     open_runs = extra + job.history.open("search")
     one = _run_seconds(job, plan.goal)
-    most = MAX_RUNS * one * (CONFIRM_LIMIT if plan.goal.kind == "time" else 1.0)
+    most = MAX_RUNS * one * (CONFIRM_COST if plan.goal.kind == "time" else 1.0)
     reserve = min(plan.confirm_seconds, most)
     return job.remaining_seconds - reserve >= (open_runs + 1) * one
 

@@ -32,6 +32,9 @@ from tuner.records import (
 )
 from tuner.workloads.build import device_of
 
+DETAIL_CHARACTERS: Final = 1000
+"""A longer message loses its end."""
+
 TRACEBACK_CHARACTERS: Final = 16_384
 """A longer traceback loses its beginning."""
 
@@ -129,7 +132,7 @@ def _too_large(request: Request, error: Exception) -> TunerError:
 def _raised(error: Exception) -> InvalidWorkload:
     text = "".join(traceback.format_exception(error))
     return InvalidWorkload(
-        f"The workload raised {type(error).__name__}: {error}",
+        f"The workload raised {type(error).__name__}: {str(error)[:DETAIL_CHARACTERS]}",
         code="workload_raised",
         traceback=text[-TRACEBACK_CHARACTERS:],
     )

@@ -7,6 +7,9 @@ arXiv:1812.06162, appendix A.1). The optimizer then steps by g, as it would have
 Optimizers that divide by a running root mean square see preconditioned gradients, so their
 norms are taken of g / (sqrt(v) + epsilon), as in AdaptDL (Qiao et al. 2021, arXiv:2008.12260).
 
+Where layers depend on the other samples of a micro-batch (BatchNorm) a split step is not quite
+the step that it replaces: the layers see smaller micro-batches in it.
+
 What becomes of the numbers is decided elsewhere, purely.
 """
 

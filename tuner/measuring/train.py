@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -124,7 +126,8 @@ class _Run:
                 self.checkpoint = self._save(checkpoint_name(self.request, self.progress.step))
             if self.request.measure.sharpness:
                 self.sharpness = sharpness_at(self.bench, self._step.model)
-        self._rescue_path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._rescue_path.unlink(missing_ok=True)
         return outcome
 
     def result(self, outcome: Outcome) -> TrainingResult:
@@ -272,8 +275,13 @@ class _Run:
                 self.progress, self.resumed = found, True
                 return
 
-    def _save(self, name: str) -> str:
-        save(self.bench.places.artifacts / name, self.request, self._step, self.progress)
+    def _save(self, name: str) -> str | None:
+        """Leave a checkpoint; a disk that does not take it costs time later, not the run."""
+        path = self.bench.places.artifacts / name
+        try:
+            save(path, self.request, self._step, self.progress)
+        except (OSError, RuntimeError, pickle.PicklingError):
+            return None
         return name
 
     def _rescue(self) -> None:

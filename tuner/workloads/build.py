@@ -111,14 +111,18 @@ def _apply_options(model: nn.Module, kind: str, training: Mapping[str, Any]) -> 
 
 
 def _checkpoint(model: nn.Module) -> None:
-    enable = getattr(model, "gradient_checkpointing_enable", None)
-    if not callable(enable):
+    """Switch checkpoints on by the method of transformers, by its newer name or its older."""
+    for word in ("activation", "gradient"):
+        enable = getattr(model, f"{word}_checkpointing_enable", None)
+        if callable(enable):
+            break
+    else:
         raise InvalidWorkload(
-            "The model has no gradient_checkpointing_enable; train it without "
-            "activation_checkpointing.",
+            "The model has no method activation_checkpointing_enable; give it one, or train it "
+            "without activation_checkpointing.",
             pointer="/training/activation_checkpointing",
         )
     try:
-        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    except ValueError as error:
+        enable(**{f"{word}_checkpointing_kwargs": {"use_reentrant": False}})
+    except Exception as error:
         raise failure_of(error, "/training/activation_checkpointing") from error

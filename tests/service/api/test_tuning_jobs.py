@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 
 from service.api.dependencies import Parts
 from service.api.examples import DIGITS
 from service.schemas import TuningJob
+from service.store.jobs import Jobs
 from service.store.ledger import Ledger, Turn
 from service.store.tables import JobState
 from tests.service.fake_executor import SPEC
@@ -274,3 +276,30 @@ def test_only_strict_json_leaves_the_service(client: TestClient) -> None:
     address = create(client)
     write(client, address, state=JobState.RUNNING, stage="race")
     json.loads(client.get(address).content, parse_constant=pytest.fail)
+
+
+def test_what_another_version_wrote_is_said_to_be_unreadable(client: TestClient) -> None:
+    """A job whose answer has another shape is still listed, and says why it shows none."""
+    address = create(client)
+    write(client, address, state=JobState.RUNNING, trials={0: {"of": "another version"}})
+    write(client, address, state=JobState.SUCCEEDED, answer={"of": "another version"})
+    (listed,) = client.get(JOBS).json()["items"]
+    assert (listed["state"], listed["recommendation"]) == ("succeeded", None)
+    assert listed["problem"]["code"] == "incompatible_upgrade"
+    for path in ("/recommendation", "/trials"):
+        response = client.get(address + path)
+        assert (response.status_code, response.json()["code"]) == (409, "incompatible_upgrade")
+
+
+def test_a_database_that_does_not_answer_is_said_so(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with the advice to come back, and no job is promised."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("INSERT", None, OSError("disk full"))
+
+    monkeypatch.setattr(Jobs, "create", fail)
+    response = client.post(JOBS, json=SPEC)
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert "retry-after" in response.headers

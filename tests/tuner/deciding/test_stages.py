@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
 from tuner.deciding.inspection import batch_grid
-from tuner.deciding.plan import CONFIRM_LIMIT, SEARCH_LIMIT
+from tuner.deciding.limits import CONFIRM_LIMIT, SEARCH_LIMIT
 from tuner.errors import TunerError
 from tuner.records import (
     Outcome,
@@ -105,6 +106,7 @@ def test_a_tight_budget_is_a_declared_proxy() -> None:
     assert answer.limited_by == "budget"
     assert {"proxy_evidence", "target_not_reached"} <= _codes(answer)
     assert answer.target_reached is False
+    assert answer.runs_reached == 0
     assert answer.closest_metric > 0.1
     assert answer.time_to_target_seconds is None
     assert answer.metric_at_budget is not None
@@ -226,3 +228,24 @@ def test_easy_targets_are_warned_of() -> None:
     """A target that takes fewer than 200 steps draws a warning."""
     answer, _ = _tune(make_spec(), World(steps_minimum=40.0))
     assert "target_too_easy" in _codes(answer)
+
+
+def test_a_busy_machine_is_timed_again() -> None:
+    """Windows that disagree are timed anew, three times at most, and then warned of."""
+    world = World()
+    busy = {"timing-0"}
+
+    def measure(request: Request):
+        result = world.measure(request)
+        if request.id in busy:
+            passes = tuple(replace(one, spread=0.5) for one in result.passes)
+            return replace(result, passes=passes)
+        return result
+
+    answer, requests = _tune(make_spec(), world, measure)
+    assert [one.id for one in requests if one.id.startswith("timing")] == ["timing-0", "timing-1"]
+    assert "timing_unsteady" not in _codes(answer)
+    busy.update({"timing-1", "timing-2"})
+    answer, requests = _tune(make_spec(), world, measure)
+    assert sum(one.id.startswith("timing") for one in requests) == 3
+    assert "timing_unsteady" in _codes(answer)

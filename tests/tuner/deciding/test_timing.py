@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuner.deciding.timing import micro_batch_sizes, step_seconds, throughput
+from tuner.deciding.timing import micro_batch_sizes, steadiest, step_seconds, throughput
 from tuner.errors import NoFeasibleBatch
 from tuner.records import PassTiming, TimingMeasurement
 
@@ -81,3 +83,12 @@ def test_a_size_that_ran_out_of_memory_is_planned_around() -> None:
     assert 33 not in found.plans
     with pytest.raises(NoFeasibleBatch):
         throughput((32,), _timing(lambda m: 0.001 * m, 0.0, ()))
+
+
+def test_the_steadiest_timing_of_each_size_is_kept() -> None:
+    """A size that was timed beside a busy neighbour is replaced by its quiet timing."""
+    busy = _timing(lambda m: 0.01 * m, 0.0, (16, 32))
+    busy = replace(busy, passes=tuple(replace(one, spread=0.8) for one in busy.passes))
+    quiet = _timing(lambda m: 0.001 * m, 0.0, (16,))
+    kept = {one.micro_batch_size: one.pass_seconds for one in steadiest([busy, quiet]).passes}
+    assert kept == {16: pytest.approx(0.016), 32: pytest.approx(0.32)}

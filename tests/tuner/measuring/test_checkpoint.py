@@ -157,3 +157,15 @@ def test_lost_attempt_is_taken_up_by_the_next(bench, tmp_path, monkeypatch):
     assert 0 < again.train_steps < 36
     assert shown(again) == shown(whole)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_takes_no_checkpoint_does_not_end_the_run(bench, tmp_path, monkeypatch):
+    """Without a place for checkpoints the run shows the same, and leaves none."""
+    whole = trained(bench, request_of(bench))
+    monkeypatch.setattr("tuner.measuring.train.RESCUE_SECONDS", 0.0)
+    (tmp_path / "full").write_text("a file where the folder should be")
+    places = dataclasses.replace(bench.places, artifacts=tmp_path / "full")
+    stuck = dataclasses.replace(bench, places=places)
+    result = trained(stuck, request_of(stuck, checkpoint=True))
+    assert result.checkpoint is None
+    assert shown(result) == shown(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import torch
@@ -127,16 +128,34 @@ def _fill_tokens(filled: dict[str, Any], head: str, usual: Any, blueprint: Bluep
             pointer="/model/model_type",
         )
     highest = blueprint.vocabulary_size
-    if head == "sequence_classification" and "pad_token_id" not in filled:
+    classifies = head == "sequence_classification"
+    spare = 1 if classifies and "pad_token_id" not in filled else 0
+    vocabulary = filled.setdefault("vocab_size", highest + spare)
+    if type(vocabulary) is not int:
+        raise InvalidWorkload(
+            f"vocab_size must be an integer, not {vocabulary!r}.",
+            code="config_key_refused",
+            pointer=f"{POINTER}/vocab_size",
+        )
+    if classifies and vocabulary > highest:
         # Such heads may read the last token that is not padding: an id that no sample holds.
-        spare = int(filled.setdefault("vocab_size", highest + 1)) - 1
-        if spare >= highest:
-            filled["pad_token_id"] = spare
-    vocabulary = int(filled.setdefault("vocab_size", highest))
-    for key in ("bos_token_id", "eos_token_id"):
+        filled.setdefault("pad_token_id", vocabulary - 1)
+    elif not classifies and _may_be_none(usual, "pad_token_id"):
+        # The row of a padding id is never learned, and here every id is a real token.
+        filled.setdefault("pad_token_id", None)
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
         # The usual ids belong to the usual vocabulary, which is not the one of the data.
+        # Training from token ids reads none; some configurations do not take None.
         if isinstance(usual_id := getattr(usual, key, None), int) and usual_id >= vocabulary:
-            filled.setdefault(key, None)
+            filled.setdefault(key, 0)
+
+
+def _may_be_none(usual: Any, key: str) -> bool:
+    for part in type(usual).__mro__:
+        hint = inspect.get_annotations(part).get(key)
+        if hint is not None:
+            return "None" in str(hint)
+    return True
 
 
 def _fill_image(filled: dict[str, Any], usual: Any, blueprint: Blueprint) -> None:
