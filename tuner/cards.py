@@ -32,6 +32,7 @@ class Card:
         context_bytes: What the driver's context takes.
         library_bytes: What libraries hold outside of torch's tensors.
         source: Where the capacity comes from.
+        reserve_source: Where the bytes of context and libraries come from.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Card:
     context_bytes: int
     library_bytes: int
     source: str
+    reserve_source: str = ""
 
     @property
     def usable_bytes(self) -> int:
@@ -68,6 +70,7 @@ def cards() -> Mapping[str, Card]:
             context_bytes=table["context_bytes"],
             library_bytes=table["library_bytes"],
             source=row["source"],
+            reserve_source=table["reserve_source"],
         )
         for row in table["cards"]
     ]

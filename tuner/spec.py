@@ -445,11 +445,9 @@ class TuningSpec(Strict):
                 f"objective.metric accuracy needs training.task classification, "
                 f"not {self.training.task}"
             )
-        if self.dataset.kind == "sklearn" and self.training.task != SKLEARN_TASK[self.dataset.name]:
-            raise ValueError(
-                f"dataset.name {self.dataset.name} is for training.task "
-                f"{SKLEARN_TASK[self.dataset.name]}, not {self.training.task}"
-            )
+        wrong = misplaced_dataset(self.dataset, self.training)
+        if wrong is not None:
+            raise ValueError(wrong)
         return self
 
     @property
@@ -475,6 +473,16 @@ DEFAULT_RATES: Final = {
     "adamw": RateRange(low=3e-5, high=3e-2),
     "rmsprop": RateRange(low=3e-5, high=3e-2),
 }
+
+
+def misplaced_dataset(dataset: DatasetSpec, training: Training) -> str | None:
+    """Say what is wrong where a data set is for another task; None where it is not."""
+    if dataset.kind != "sklearn" or training.task == SKLEARN_TASK[dataset.name]:
+        return None
+    return (
+        f"dataset.name {dataset.name} is for training.task "
+        f"{SKLEARN_TASK[dataset.name]}, not {training.task}"
+    )
 
 
 def canonical_json(value: Any) -> str:
