@@ -28,6 +28,7 @@ from tuner.deciding.predicted import (
     Peak,
     demand_bytes,
     largest_within,
+    packing,
     phase_bytes,
     stretch,
 )
@@ -56,6 +57,12 @@ MAX_TRIALS_AFTER_SURPRISE: Final = 6
 
 AIM: Final = 0.998
 """Share of the goal that a solution aims at, so that a fit's last digits cost no trial."""
+
+NARROW: Final = 0.08
+"""A gap between live bytes and the goal of at most this share of the size may be packing."""
+
+INTO_GAP: Final = 0.75
+"""Share of such a gap that is entered."""
 
 SAME: Final = 0.01
 """Predictions that differ by less than this share say nothing of a slope."""
@@ -115,7 +122,7 @@ def next_size(
     if len(good) == 1 and demand(budget.upper) > CALIBRATED_ROOM * budget.goal_bytes:
         careful = int(SECOND_SHARE * solution)
         return careful if careful > largest else _worth(largest, solution)
-    return _worth(largest, solution) or _into_room(good, budget)
+    return _worth(largest, solution) or _into_room(points, trials, good, budget)
 
 
 def size_to_recheck(
@@ -135,11 +142,13 @@ def size_to_recheck(
         The size whose tensors are as large as the device's at the solution, if it was not
         traced; None if there is nothing to be learned.
     """
-    if len(trials) != LINE or len(fitting(trials, budget.goal_bytes)) != LINE:
+    good = fitting(trials, budget.goal_bytes)
+    if not LINE <= len(trials) == len(good) < MAX_TRIALS:
         return None
-    ran = sorted(trials, key=lambda trial: trial.micro_batch_size)
-    scale = max(_line(points, PHASES[0], ran).slopes)
-    size = min(int(scale * solved(points, trials, budget)), budget.upper)
+    scale, size = _scale(points, trials), solved(points, trials, budget)
+    if len(trials) > LINE:
+        size = _into_room(points, trials, good, budget) or 0
+    size = min(int(scale * size), budget.upper)
     return None if size in {0, *(point.micro_batch_size for point in points)} else size
 
 
@@ -235,23 +244,42 @@ def _worth(largest: int, solution: int) -> int | None:
     return solution if gain >= max(1.0, WORTH_TRYING * largest) else None
 
 
-def _into_room(good: Sequence[MemoryMeasurement], budget: Budget) -> int | None:
-    """Go on where three sizes ran and what the allocator holds leaves room after all."""
-    if len(good) <= LINE:
+def _into_room(
+    points: Sequence[PredictedPeak],
+    trials: Sequence[MemoryMeasurement],
+    good: Sequence[MemoryMeasurement],
+    budget: Budget,
+) -> int | None:
+    """Spend a trial that is left on room that three sizes have shown.
+
+    Either what the allocator holds leaves some. Or live bytes do, and only the packing was
+    foreseen to be bad: that changes from size to size by a few per cent, so a gap of that
+    width is entered most of the way, unless a trace of that very size says no.
+    """
+    if len(good) <= LINE or len(good) < len(trials):
         return None
     before, last = good[-2:]
-    slope = (last.live_bytes - before.live_bytes) / (
-        last.micro_batch_size - before.micro_batch_size
-    )
-    held = last.reserved_bytes / max(1, last.live_bytes)
-    room = min(
-        (SERVED * budget.limit_bytes - last.reserved_bytes) / held,
-        AIM * budget.goal_bytes - last.live_bytes,
-    )
+    largest = last.micro_batch_size
+    slope = (last.live_bytes - before.live_bytes) / (largest - before.micro_batch_size)
     if slope <= 0.0:
         return None
-    size = last.micro_batch_size + int(room / slope)
-    return _worth(last.micro_batch_size, min(size, budget.upper))
+    held = last.reserved_bytes / max(1, last.live_bytes)
+    left = AIM * budget.goal_bytes - last.live_bytes
+    room = min((SERVED * budget.limit_bytes - last.reserved_bytes) / held, left)
+    size = min(largest + int(room / slope), budget.upper)
+    gap = min(int(left / slope), budget.upper - largest)
+    inside = largest + int(INTO_GAP * gap)
+    if gap <= NARROW * largest and inside > size:
+        live = last.live_bytes + slope * (inside - largest)
+        needed = live * packing(points, _scale(points, trials) * inside)
+        size = inside if needed <= AIM * budget.limit_bytes else size
+    return _worth(largest, size)
+
+
+def _scale(points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement]) -> float:
+    """By what factor tensors are larger on the device than predicted."""
+    ran = sorted(filter(ran_freely, trials), key=lambda trial: trial.micro_batch_size)
+    return max(_line(points, PHASES[0], ran).slopes)
 
 
 def _most_trials(trials: Sequence[MemoryMeasurement], good: Sequence[MemoryMeasurement]) -> int:

@@ -113,8 +113,14 @@ def stretch(points: Sequence[PredictedPeak], size: float, budget: Budget) -> flo
         size: Micro-batch size.
         budget: Limit and goal.
     """
+    served = SERVED * budget.limit_bytes
+    return max(1.0, packing(points, size) * budget.goal_bytes / served)
+
+
+def packing(points: Sequence[PredictedPeak], size: float) -> float:
+    """Say how many bytes the allocator needs for one that is alive, by prediction."""
     ratios = [(p.micro_batch_size, p.needed_bytes / max(1, p.live_bytes)) for p in points]
-    return max(1.0, _between(ratios, size) * budget.goal_bytes / (SERVED * budget.limit_bytes))
+    return _between(ratios, size)
 
 
 def _between(values: Sequence[tuple[int, float]], size: float) -> float:

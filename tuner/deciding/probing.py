@@ -21,6 +21,10 @@ MAX_TRACES: Final = 3
 """Traces before the trials at most: of two large sizes, of the solution, and once more of it."""
 
 
+RECHECKS: Final = 2
+"""Traces of single sizes between the trials at most."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """A probe that has ended.
@@ -56,7 +60,7 @@ def sizes_to_trace(
     """
     if not trials:
         return predicted.sizes_to_trace(points, budget) if traces < MAX_TRACES else ()
-    if not points or traces > MAX_TRACES:
+    if not points or traces >= MAX_TRACES + RECHECKS:
         return ()
     size = calibrated.size_to_recheck(points, trials, budget)
     return () if size is None else (size,)

@@ -57,18 +57,35 @@ class Law:
         )
 
 
-def run(law: Law, size: int, limit_bytes: int, *, retries_above: float = 1.0) -> MemoryMeasurement:
-    """Run a size at a limit; the allocator retries in the last part below it."""
+def run(
+    law: Law,
+    size: int,
+    limit_bytes: int,
+    *,
+    retries_above: float = 1.0,
+    fragmented: float = 1.0,
+) -> MemoryMeasurement:
+    """Run a size at a limit; the allocator retries where what it holds is too much.
+
+    Args:
+        law: What is alive.
+        size: Micro-batch size.
+        limit_bytes: Where memory ends.
+        retries_above: Share of the limit above which it retries.
+        fragmented: What it holds for one byte that is alive.
+    """
     peak = law.peak(size)
+    held = int(fragmented * peak)
     out_of_memory = peak > limit_bytes
+    retries = not out_of_memory and held > retries_above * limit_bytes
     return MemoryMeasurement(
         micro_batch_size=size,
         out_of_memory=out_of_memory,
         forward_backward_bytes=law.growing(size),
         optimizer_bytes=law.optimizer,
         evaluation_bytes=law.growing(size) // 3,
-        reserved_bytes=peak,
-        allocation_retries=int(not out_of_memory and peak > retries_above * limit_bytes),
+        reserved_bytes=min(held, limit_bytes),
+        allocation_retries=int(retries),
         steps=3,
         device_seconds=1.0,
     )

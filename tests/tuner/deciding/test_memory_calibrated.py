@@ -174,7 +174,7 @@ def test_holes_between_tensors_count_against_the_limit() -> None:
     budget = Budget.of(22_000_000, margin=MARGIN, upper=4096)
     found = probe(
         lambda sizes: [law.predicted(size, fragmented=1.2) for size in sizes],
-        lambda size: run(law, size, 22_000_000, retries_above=1.0 / 1.2),
+        lambda size: run(law, size, 22_000_000, fragmented=1.2),
         budget,
     )
     best = int(22_000_000 / 1.2 - 2_000_000) // 100_000
