@@ -194,8 +194,24 @@ class Answer:
         Raises:
             UnexpectedAnswer: A field that cannot be absent is missing or has another shape.
         """
-        answer: Self = _record(cls, document, at="")
+        answer: Self = read_record(cls, document)
         return answer
+
+
+def read_record(record_type: type[Any], document: Any) -> Any:
+    """Read a frozen record of this package from JSON.
+
+    Args:
+        record_type: A dataclass whose fields are records, tuples of them, or plain values.
+        document: The JSON value.
+
+    Returns:
+        The record, without fields that it does not know.
+
+    Raises:
+        UnexpectedAnswer: A field that cannot be absent is missing or has another shape.
+    """
+    return _record(record_type, document, at="")
 
 
 @cache

@@ -84,7 +84,7 @@ def test_the_specs_of_the_readme_are_valid() -> None:
 
 def command_lines(text: str) -> list[str]:
     """The indented lines of a Markdown file that call batchscout."""
-    return re.findall(r"(?m)^    batchscout ((?:serve|tune|doctor)[^#\n]*)", text)
+    return re.findall(r"(?m)^    batchscout ((?:serve|tune|estimate|doctor)[^#\n]*)", text)
 
 
 @pytest.mark.parametrize("line", command_lines(README) + command_lines(OPERATING))
