@@ -15,6 +15,7 @@ from tuner.measuring.inspect import inspect
 from tuner.measuring.memory import measure_memory
 from tuner.measuring.meters import limited
 from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
+from tuner.measuring.simulated import is_simulated, measure_simulated
 from tuner.measuring.timing import measure_timing
 from tuner.measuring.tracing import predict
 from tuner.measuring.train import Tightened, train
@@ -69,8 +70,8 @@ class Measuring:
                 its traceback where code of the model or the data raised.
         """
         began = time.perf_counter()
-        if isinstance(request, MemoryTrace):
-            return self._predict(request)
+        if isinstance(request, MemoryTrace) or is_simulated(request.workload.accelerator):
+            return self._without_device(request)
         device = None
         try:
             device = device_of(request.workload)
@@ -89,9 +90,11 @@ class Measuring:
             if device is not None and device.type == "cuda":
                 release(device)
 
-    def _predict(self, request: MemoryTrace) -> Measurement:
-        """Predict memory; this touches no device, so it needs none."""
+    def _without_device(self, request: Request) -> Measurement:
+        """Predict memory, or simulate a trial; this touches no device, so it needs none."""
         try:
+            if not isinstance(request, MemoryTrace):
+                return measure_simulated(request, self.places)
             return predict(
                 request.workload,
                 self.places,

@@ -11,7 +11,6 @@ memory and allocator retries come of the same limit, rounding, caching and fragm
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +19,9 @@ from tuner.errors import InvalidWorkload
 from tuner.measuring.quirks import Quirks, disturbed, drawn_quirks
 from tuner.measuring.tracing.allocator import CachingAllocator
 from tuner.measuring.tracing.events import AllocationEvents, Phase
-from tuner.records import MemoryMeasurement, MemoryTrial
+from tuner.measuring.tracing.trace import NotTraceable, Tracer
+from tuner.places import Places
+from tuner.records import CardModel, MemoryMeasurement, MemoryTrial, Request
 
 ACCELERATOR: Final = "sim"
 """What a workload's accelerator begins with: `sim:<card>` or `sim:<card>:<seed>`."""
@@ -48,6 +49,17 @@ class SimulatedCard:
     def limit_bytes(self) -> int:
         """What torch's allocator may hold."""
         return self.memory_bytes - self.context_bytes - self.library_bytes
+
+    @property
+    def model(self) -> CardModel:
+        """What a trace has to know of it."""
+        return CardModel(
+            name=self.name,
+            memory_bytes=self.memory_bytes,
+            context_bytes=self.context_bytes,
+            device_type="cuda",
+            library_bytes=self.library_bytes,
+        )
 
     def measure(self, events: AllocationEvents, request: MemoryTrial) -> MemoryMeasurement:
         """Run a trial.
@@ -115,18 +127,37 @@ def simulated_card(accelerator: str) -> SimulatedCard:
     return simulated(name, int(seed) if seed else None)
 
 
-def measure_simulated(
-    events_at: Callable[[int, int], AllocationEvents], request: MemoryTrial
-) -> MemoryMeasurement:
+def is_simulated(accelerator: str) -> bool:
+    """Whether an accelerator names a simulated card."""
+    return accelerator.partition(":")[0] == ACCELERATOR
+
+
+def measure_simulated(request: Request, places: Places) -> MemoryMeasurement:
     """Run a memory trial on the simulated card that its workload names.
 
     Args:
-        events_at: From micro-batch size and accumulation to what the steps ask for.
         request: The trial.
+        places: Where files and own code may lie.
+
+    Returns:
+        What it took.
 
     Raises:
-        InvalidWorkload: There is no such card.
+        InvalidWorkload: There is no such card, it cannot be traced what the workload does, or
+            the request is another one: a card that computes nothing has no times and no losses.
     """
+    if not isinstance(request, MemoryTrial):
+        raise InvalidWorkload(
+            f"A simulated card runs memory trials, not {type(request).__name__}.",
+            code="accelerator_unavailable",
+            pointer="/hardware/accelerator",
+        )
     card = simulated_card(request.workload.accelerator)
-    events = events_at(request.micro_batch_size, request.accumulation)
+    try:
+        tracer = Tracer(request.workload, places, card.model)
+        events = tracer.trace(request.micro_batch_size, request.accumulation).events
+    except NotTraceable as error:
+        raise InvalidWorkload(
+            f"A simulated card runs what can be traced, and this cannot: {error}"
+        ) from error
     return card.measure(events, request)
