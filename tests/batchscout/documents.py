@@ -143,3 +143,41 @@ def progress(stage: str, fraction: float = 0.25, **fields: Any) -> dict[str, Any
         "device_seconds": 12.0,
         "predicted_device_seconds": None,
     } | fields
+
+
+CARD_ESTIMATE: dict[str, Any] = {
+    "name": "A10-24GB",
+    "memory_bytes": 23654832046,
+    "usable_bytes": 23050852270,
+    "source": "a message",
+    "reserve_source": "a rule",
+    "max_micro_batch_size": 61,
+    "limited_by": "memory",
+    "bytes_per_sample": 321_000_000,
+    "split": {
+        "parameter_bytes": 440_000_000,
+        "gradient_bytes": 440_000_000,
+        "optimizer_state_bytes": 880_000_000,
+        "buffer_bytes": 4096,
+        "data_bytes": 1_000_000,
+        "activation_bytes_per_sample": 320_000_000,
+        "workspace_and_context_bytes": 603979776,
+    },
+    "micro_batch_size": 16,
+    "live_bytes": 7_000_000_000,
+    "reserved_bytes": 7_500_000_000,
+    "total_bytes": 8_103_979_776,
+    "verdict": "fits",
+}
+
+
+def estimate(*verdicts: str, **changes: Any) -> dict[str, Any]:
+    """An estimate with one card for each verdict, the worst one last."""
+    return {
+        "verdict": verdicts[-1],
+        "micro_batch_size": 16,
+        "estimates": [CARD_ESTIMATE | {"verdict": verdict} for verdict in verdicts],
+        "bands": {"fits_share": 0.9, "does_not_fit_share": 1.05, "calibrated": False},
+        "device_seconds": 4.2,
+        "cached": False,
+    } | changes
