@@ -51,6 +51,9 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the service on this machine"))
     _add_tune(commands.add_parser("tune", help="run one tuning job and print its answer"))
+    _add_estimate(
+        commands.add_parser("estimate", help="predict which cards a training fits, without them")
+    )
     _add_doctor(commands.add_parser("doctor", help="report what this machine can do"))
     return parser
 
@@ -64,14 +67,14 @@ class _Version(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> Exit:
-    if options.command == "tune":
-        return _tune(options)
+    if options.command in {"tune", "estimate"}:
+        return _ask(options)
     from batchscout.commands import operate
 
     return operate.serve(options) if options.command == "serve" else operate.doctor(options)
 
 
-def _tune(options: argparse.Namespace) -> Exit:
+def _ask(options: argparse.Namespace) -> Exit:
     from batchscout.commands import ask, operate
 
     own = {"--data-dir": options.data_dir, "--file-root": options.file_root}
@@ -82,7 +85,8 @@ def _tune(options: argparse.Namespace) -> Exit:
                 f"{name} is for a service of our own: with --server, set it where that runs.\n"
             )
             return Exit.USAGE
-    return ask.tune(options, operate.embedded)
+    command = ask.tune if options.command == "tune" else ask.estimate
+    return command(options, operate.embedded)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +112,26 @@ def _address(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError(f"{text!r} is no address: write http://HOST:PORT")
     return text
+
+
+def _add_estimate(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "exit codes: 0 fits, 1 does not fit, 3 unsure; of several cards the worst"
+    parser.add_argument("spec", metavar="SPEC.json", help="as for tune; - reads standard input")
+    parser.add_argument(
+        "--gpu",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="card of the catalogue, for example A10-24GB; may be repeated",
+    )
+    parser.add_argument(
+        "--micro-batch-size", type=int, metavar="N", help="does this size fit? (one sample)"
+    )
+    parser.add_argument(
+        "--server", type=_address, metavar="URL", help="ask this service, start none"
+    )
+    parser.add_argument("--json", action="store_true", help="print the whole estimate as JSON")
+    _add_folders(parser)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

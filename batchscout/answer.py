@@ -129,6 +129,16 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPoint:
+    """Highest live bytes of one micro-batch size, as predicted and as run; None if not."""
+
+    micro_batch_size: int
+    predicted_bytes: int | None
+    measured_bytes: int | None
+    out_of_memory: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer to one tuning job."""
 
@@ -157,6 +167,7 @@ class Answer:
     max_micro_batch_size: int
     peak_memory_bytes: int
     memory_limit_bytes: int
+    memory_curve: tuple[MemoryPoint, ...]
     learning_rate_range: RateInterval | None
     critical_batch_size: Interval | None
     time_model: TimeModel | None
@@ -183,8 +194,24 @@ class Answer:
         Raises:
             UnexpectedAnswer: A field that cannot be absent is missing or has another shape.
         """
-        answer: Self = _record(cls, document, at="")
+        answer: Self = read_record(cls, document)
         return answer
+
+
+def read_record(record_type: type[Any], document: Any) -> Any:
+    """Read a frozen record of this package from JSON.
+
+    Args:
+        record_type: A dataclass whose fields are records, tuples of them, or plain values.
+        document: The JSON value.
+
+    Returns:
+        The record, without fields that it does not know.
+
+    Raises:
+        UnexpectedAnswer: A field that cannot be absent is missing or has another shape.
+    """
+    return _record(record_type, document, at="")
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ import httpx
 
 from batchscout import exchanges
 from batchscout.answer import Answer
+from batchscout.estimate import Estimate
 from batchscout.exchanges import Call, Exchange, OnProgress, Outcome, Reply, Rest, Unreachable
 from batchscout.jobs import Job
 
@@ -65,6 +66,12 @@ class Client:
     def tune(self, spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Answer:
         """Queue a job, follow it, return its answer; see `batchscout.exchanges.tune`."""
         return self._drive(exchanges.tune(spec, on_progress))
+
+    def estimate(
+        self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
+    ) -> Estimate:
+        """Predict what fits some cards; see `batchscout.exchanges.estimate`."""
+        return self._drive(exchanges.estimate(spec, gpus, micro_batch_size))
 
     def close(self) -> None:
         """Close the connections."""
@@ -139,6 +146,12 @@ class AsyncClient:
     async def tune(self, spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Answer:
         """Queue a job, follow it, return its answer; see `batchscout.exchanges.tune`."""
         return await self._drive(exchanges.tune(spec, on_progress))
+
+    async def estimate(
+        self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
+    ) -> Estimate:
+        """Predict what fits some cards; see `batchscout.exchanges.estimate`."""
+        return await self._drive(exchanges.estimate(spec, gpus, micro_batch_size))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,16 +8,20 @@ client drive the same generators, so that neither repeats a rule of the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from batchscout.answer import Answer
 from batchscout.errors import Problem, Refused, ServiceUnavailable, UnexpectedAnswer
+from batchscout.estimate import Estimate, request_of
 from batchscout.jobs import Job
 
 JOBS: Final = "/v1/tuning-jobs"
+ESTIMATES: Final = "/v1/memory-estimates"
+ESTIMATE_SECONDS: Final = 180.0
+"""How long an estimate may take, the wait for others included."""
 LONG_POLL_SECONDS: Final = 30.0
 REPLY_SECONDS: Final = 30.0
 """How long a reply may take beyond what was asked to be waited for."""
@@ -28,6 +32,7 @@ PAGE_SIZE: Final = 100
 HTTP_NOT_MODIFIED: Final = 304
 HTTP_ERROR: Final = 400
 HTTP_SERVER_ERROR: Final = 500
+HTTP_GATEWAY_TIMEOUT: Final = 504
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +229,34 @@ def tune(spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Exch
     queued = yield from create(spec)
     ended = yield from wait(queued.id, on_progress)
     return ended.require_answer()
+
+
+def estimate(
+    spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
+) -> Exchange[Estimate]:
+    """Predict what fits cards that are not here.
+
+    Args:
+        spec: The request of a tuning job, as plain JSON; only what concerns memory is used.
+        gpus: Names of cards, as `/v1/catalog` lists them.
+        micro_batch_size: The size that the verdicts shall be about; None for one sample.
+
+    Returns:
+        The estimate.
+
+    Raises:
+        Refused: The spec has to change, there is no such card, or, with the code
+            `model_not_traceable`, the workload's memory cannot be predicted.
+        ServiceUnavailable: Nobody answers, or others are being served.
+        UnexpectedAnswer: The prediction took too long, or its process died.
+    """
+    body = request_of(spec, gpus, micro_batch_size)
+    outcome = yield _call("POST", ESTIMATES, body=body, timeout_seconds=ESTIMATE_SECONDS)
+    if isinstance(outcome, Reply) and outcome.status == HTTP_GATEWAY_TIMEOUT:
+        raise UnexpectedAnswer(f"no prediction was made: {_problem(outcome).detail}")
+    if isinstance(outcome, Reply) and outcome.status not in NOT_NOW:
+        return Estimate.read(_json(_unless_error(outcome)))
+    raise ServiceUnavailable(_why_not_now(outcome))
 
 
 def _call(

@@ -12,10 +12,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from service.settings import Settings
-from service.violations import parse_spec
+from service.violations import parse, parse_spec
 from tuner.architectures import check_config
+from tuner.cards import Card, card_named
 from tuner.entrypoints import check_code_root, check_entrypoint
 from tuner.errors import InvalidWorkload
+from tuner.estimate_spec import MemoryEstimateSpec
 from tuner.headers import check_arrays, read_header, resolve_under
 from tuner.spec import EntrypointDataset, EntrypointModel, FilesDataset, HfConfigModel, TuningSpec
 
@@ -45,15 +47,51 @@ def admit(body: Any, *, settings: Settings, accelerators: Collection[str]) -> Tu
         InvalidWorkload: It does, and still cannot be used here.
     """
     spec = parse_spec(body)
-    _check_code(spec, settings)
-    if isinstance(spec.model, HfConfigModel):
-        check_config(spec.model.model_type, spec.model.config, spec.training.task)
+    _check_model(spec, settings)
     _check_accelerator(spec, accelerators)
     _check_data_cap(spec, _train_samples(spec, settings))
     return spec
 
 
-def _check_code(spec: TuningSpec, settings: Settings) -> None:
+def admit_estimate(
+    body: Any, *, settings: Settings
+) -> tuple[MemoryEstimateSpec, tuple[Card, ...], int | None]:
+    """Refuse an estimate that cannot be made here, and read it otherwise.
+
+    Args:
+        body: Plain JSON values, as the user wrote them.
+        settings: File roots and allowed entry points.
+
+    Returns:
+        The request with defaults filled in, its cards, and the samples that are left to train
+        on, None where nobody knows yet.
+
+    Raises:
+        ProblemError: The body does not fit the schema.
+        InvalidWorkload: It does, and still cannot be used here; `card_unknown` among others.
+    """
+    spec = parse(MemoryEstimateSpec, body)
+    found = tuple(_card(name, index) for index, name in enumerate(spec.gpus))
+    _check_model(spec, settings)
+    return spec, found, _train_samples(spec, settings)
+
+
+def _card(name: str, index: int) -> Card:
+    try:
+        return card_named(name)
+    except InvalidWorkload as error:
+        raise InvalidWorkload(
+            error.detail, code=error.problem_code, pointer=f"/gpus/{index}", facts=error.facts
+        ) from error
+
+
+def _check_model(spec: TuningSpec | MemoryEstimateSpec, settings: Settings) -> None:
+    _check_code(spec, settings)
+    if isinstance(spec.model, HfConfigModel):
+        check_config(spec.model.model_type, spec.model.config, spec.training.task)
+
+
+def _check_code(spec: TuningSpec | MemoryEstimateSpec, settings: Settings) -> None:
     for part, pointer in ((spec.model, "/model/target"), (spec.dataset, "/dataset/target")):
         if isinstance(part, EntrypointModel | EntrypointDataset):
             check_entrypoint(part.target, settings.entrypoint_prefixes, pointer=pointer)
@@ -72,7 +110,7 @@ def _check_accelerator(spec: TuningSpec, accelerators: Collection[str]) -> None:
         )
 
 
-def _train_samples(spec: TuningSpec, settings: Settings) -> int | None:
+def _train_samples(spec: TuningSpec | MemoryEstimateSpec, settings: Settings) -> int | None:
     """Count the samples that are left to train on, at most; None where nobody knows yet."""
     dataset = spec.dataset
     if isinstance(dataset, EntrypointDataset):

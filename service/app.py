@@ -6,14 +6,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
-from service.api import catalog, document, failures, health, hosts, tuning_jobs, workers
+from service.api import (
+    catalog,
+    document,
+    failures,
+    health,
+    hosts,
+    memory_estimates,
+    tuning_jobs,
+    workers,
+)
 from service.api.dependencies import Parts
 from service.api.watch import Watch
+from service.estimates import Estimates
 from service.settings import Settings
 from service.store.database import Database
 from service.store.jobs import Jobs
 from service.store.migrate import migrate
+from workers.tracing_child import TracingChild
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -33,8 +45,21 @@ def create_app(settings: Settings) -> FastAPI:
         jobs = Jobs(database)
         watch = Watch(jobs.revisions, interval_seconds=settings.watch_interval_seconds)
         revision = migrate(database, lock_file=settings.data_dir / "migrate.lock")
-        app.state.parts = Parts(settings=settings, jobs=jobs, watch=watch, schema_revision=revision)
+        child = TracingChild(
+            settings.places_of("estimates"),
+            wait_seconds=settings.estimate_wait_seconds,
+            limit_seconds=settings.estimate_timeout_seconds,
+            idle_seconds=settings.estimate_idle_seconds,
+        )
+        app.state.parts = Parts(
+            settings=settings,
+            jobs=jobs,
+            watch=watch,
+            schema_revision=revision,
+            estimates=Estimates(settings, child),
+        )
         yield
+        await run_in_threadpool(child.close)
         watch.close()
         database.close()
 
@@ -45,13 +70,14 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=[
             {"name": "tuning jobs", "description": "One request in, one recommendation out."},
+            {"name": "memory estimates", "description": "What fits a card that is not here."},
             {"name": "service", "description": "What this service has, and how it is."},
         ],
         redoc_url=None,
         lifespan=lifespan,
         generate_unique_id_function=document.operation_id,
     )
-    for part in (tuning_jobs, workers, catalog, health):
+    for part in (tuning_jobs, memory_estimates, workers, catalog, health):
         app.include_router(part.router)
     failures.install(app)
     document.install(app)

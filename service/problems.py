@@ -44,6 +44,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unknown_host": Kind(status=421, title="The request is for another host"),
     "invalid_parameter": Kind(status=422, title="A parameter is not valid"),
     "queue_full": Kind(status=429, title="Too many jobs are queued"),
+    "estimates_busy": Kind(status=429, title="Other estimates are being made"),
+    "estimate_lost": Kind(status=500, title="The process that predicts has died"),
+    "estimate_timed_out": Kind(status=504, title="The prediction took too long"),
     "internal_error": Kind(status=500, title="Something went wrong in batchscout"),
     "not_ready": Kind(status=503, title="The service is not ready"),
     # the request as a question to the tuner
@@ -55,6 +58,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "config_key_refused": Kind(status=422, title="This key of a configuration is not accepted"),
     "model_too_large": Kind(status=422, title="The model is too large"),
     "workload_raised": Kind(status=422, title="Your own code raised an error"),
+    "card_unknown": Kind(status=422, title="This card is not in the catalogue"),
+    "model_not_traceable": Kind(status=422, title="The model's memory cannot be predicted"),
     "model_failed": Kind(status=422, title="The model raised an error"),
     "data_failed": Kind(status=422, title="The data set raised an error"),
     "entrypoint_not_allowed": Kind(status=422, title="This entry point is not allowed here"),

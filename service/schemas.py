@@ -149,6 +149,16 @@ class DatasetSize(Envelope):
     num_samples: int
 
 
+class CatalogCard(Envelope):
+    """A card that memory can be estimated for without having it."""
+
+    name: str
+    memory_bytes: int = Field(description="What torch reports as its memory.")
+    usable_bytes: int = Field(description="What is left for torch's allocator.")
+    source: str = Field(description="Where the capacity comes from.")
+    reserve_source: str = Field(description="Where the difference of the two comes from.")
+
+
 class Catalog(Envelope):
     """What can be asked for here."""
 
@@ -163,9 +173,73 @@ class Catalog(Envelope):
     objectives: list[str]
     samplers: list[str]
     precisions: list[str]
+    cards: list[CatalogCard] = Field(description="Values of `gpus` of a memory estimate.")
     entrypoint_prefixes: list[str] = Field(description="Empty: no code of your own runs here.")
     files_allowed: bool = Field(description="Whether the operator configured a file root.")
     max_body_bytes: int
+
+
+class MemorySplit(Envelope):
+    """What the memory of a training step is made of."""
+
+    parameter_bytes: int
+    gradient_bytes: int = Field(description="Gradients of the trained parameters.")
+    optimizer_state_bytes: int = Field(description="State that the optimizer keeps on the card.")
+    buffer_bytes: int = Field(description="Buffers of the model.")
+    data_bytes: int = Field(description="Data that lie on the card; 0 where they do not fit well.")
+    activation_bytes_per_sample: int = Field(
+        description="By what the peak of forward and backward passes grows per sample."
+    )
+    workspace_and_context_bytes: int = Field(
+        description="What the driver's context and libraries hold besides torch's tensors."
+    )
+
+
+class CardEstimate(Envelope):
+    """What is predicted for one card. Nothing of it was measured on that card."""
+
+    name: str
+    memory_bytes: int = Field(description="What torch reports as the card's memory.")
+    usable_bytes: int = Field(description="What torch may hold: the card's own, or your limit.")
+    source: str = Field(description="Where the card's capacity comes from.")
+    reserve_source: str = Field(description="Where the bytes of context and libraries come from.")
+    max_micro_batch_size: int = Field(
+        description="Predicted largest size that keeps to the margin; 0: not even one sample."
+    )
+    limited_by: Literal["memory", "dataset", "bound"] = Field(
+        description="What ends the search: memory, the training samples, or the largest size that "
+        "can be asked for."
+    )
+    bytes_per_sample: int = Field(description="By what the highest peak grows per sample.")
+    split: MemorySplit
+    micro_batch_size: int = Field(description="The size that the rest is about.")
+    live_bytes: int = Field(description="Peak of what tensors take.")
+    reserved_bytes: int = Field(description="Peak of what torch's allocator holds.")
+    total_bytes: int = Field(description="The same with context and libraries.")
+    verdict: Literal["fits", "unsure", "does_not_fit"]
+
+
+class VerdictBands(Envelope):
+    """Where the verdicts end."""
+
+    fits_share: float = Field(description="It fits up to this share of the card, all included.")
+    does_not_fit_share: float = Field(
+        description="It does not fit where live tensors alone take more than this share."
+    )
+    calibrated: bool = Field(
+        description="Whether the shares come from errors that were measured on a card."
+    )
+
+
+class MemoryEstimate(Envelope):
+    """Predicted memory of one training step on some cards."""
+
+    verdict: Literal["fits", "unsure", "does_not_fit"] = Field(description="The worst of all.")
+    micro_batch_size: int | None = Field(description="As asked; null: verdicts about one sample.")
+    estimates: list[CardEstimate] = Field(description="One a card, in the order asked for.")
+    bands: VerdictBands
+    device_seconds: float = Field(description="What the traces took when they were made.")
+    cached: bool = Field(description="Whether the same question was answered before.")
 
 
 class Liveness(Envelope):

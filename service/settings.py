@@ -61,6 +61,15 @@ class Settings(BaseSettings):
     heartbeat_seconds: PositiveFloat = 1.0
     stale_heartbeat_seconds: PositiveFloat = 10.0
     stop_grace_seconds: PositiveFloat = 10.0
+    estimate_timeout_seconds: PositiveFloat = Field(
+        default=60.0, description="How long one memory estimate may take."
+    )
+    estimate_wait_seconds: PositiveFloat = Field(
+        default=15.0, description="How long an estimate waits for another one to end."
+    )
+    estimate_idle_seconds: PositiveFloat = Field(
+        default=300.0, description="How long the process that predicts is kept without work."
+    )
 
     @field_validator("file_roots", mode="before")
     @classmethod

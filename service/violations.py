@@ -10,12 +10,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from service.problems import ProblemError, Violation
+from tuner.estimate_spec import MemoryEstimateSpec
 from tuner.spec import TuningSpec
+
+Model = TypeVar("Model", bound=BaseModel)
 
 UNION_TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "/model": ("kind", "name"),
@@ -30,9 +33,15 @@ _LEADING_NAME: Final = re.compile(r"^(?:Value error, )?([a-z_]+(?:\.[a-z_]+)*)\b
 
 
 def parse_spec(body: Any) -> TuningSpec:
-    """Check a body against the schema of requests.
+    """Check a body against the schema of tuning jobs; see `parse`."""
+    return parse(TuningSpec, body)
+
+
+def parse(model: type[Model], body: Any) -> Model:
+    """Check a body against the schema of a request.
 
     Args:
+        model: The schema.
         body: Plain JSON values.
 
     Returns:
@@ -42,7 +51,7 @@ def parse_spec(body: Any) -> TuningSpec:
         ProblemError: `invalid_spec`, with one violation for each thing that is wrong.
     """
     try:
-        return TuningSpec.model_validate(body, strict=True)
+        return model.model_validate(body, strict=True)
     except ValidationError as error:
         found = [_violation(body, item) for item in error.errors(include_url=False)]
         first = found[0]
@@ -129,8 +138,8 @@ def _suggestion(name: str) -> str:
 
 
 def _field_names() -> frozenset[str]:
-    schema = TuningSpec.model_json_schema()
-    parts = [schema, *schema["$defs"].values()]
+    schemas = [TuningSpec.model_json_schema(), MemoryEstimateSpec.model_json_schema()]
+    parts = [part for schema in schemas for part in (schema, *schema["$defs"].values())]
     return frozenset(name for part in parts for name in part.get("properties", ()))
 
 

@@ -93,7 +93,7 @@ def test_one_example_is_shown_everywhere() -> None:
 
 def command_lines(text: str) -> list[str]:
     """The lines of a Markdown file that call batchscout: indented, or in a table."""
-    indented = re.findall(r"(?m)^    batchscout ((?:serve|tune|doctor)[^#\n]*)", text)
+    indented = re.findall(r"(?m)^    batchscout ((?:serve|tune|estimate|doctor)[^#\n]*)", text)
     return indented + re.findall(r"`batchscout (tune [^`\n]*)`", text)
 
 

@@ -111,6 +111,19 @@ class Spending(Part):
     training_runs: int
 
 
+class MemoryPoint(Part):
+    """One size of the memory curve: highest live bytes of any phase, as predicted and as run.
+
+    `measured_bytes` is null where the size was not run or ran out of memory, `out_of_memory`
+    where it was not run, `predicted_bytes` where the workload could not be traced.
+    """
+
+    micro_batch_size: int
+    predicted_bytes: int | None
+    measured_bytes: int | None
+    out_of_memory: bool | None
+
+
 class Recommendation(Part):
     """The answer to one tuning job."""
 
@@ -139,6 +152,7 @@ class Recommendation(Part):
     max_micro_batch_size: int
     peak_memory_bytes: int
     memory_limit_bytes: int
+    memory_curve: list[MemoryPoint]
     learning_rate_range: RateInterval | None
     critical_batch_size: Interval | None
     time_model: TimeModel | None

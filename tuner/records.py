@@ -168,7 +168,48 @@ class TrainingRun:
     resume_from: str | None = None
 
 
-Request = Inspect | MemoryTrial | StepTiming | TrainingRun
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardModel:
+    """What a prediction has to know of a device that is not there.
+
+    Args:
+        name: What people call it, for example `A10-24GB`.
+        memory_bytes: All of its memory.
+        context_bytes: What the driver's context takes before the first tensor.
+        device_type: `cuda`, or `cpu` for plain tensors without an allocator's cache.
+        library_bytes: What libraries such as cuBLAS hold outside of torch's tensors.
+        attention_kernel: What fused attention runs: `flash`, `efficient`, `math`, or `auto`
+            for what torch would take, given dtype, mask and head size.
+    """
+
+    name: str
+    memory_bytes: int
+    context_bytes: int
+    device_type: str
+    library_bytes: int = 0
+    attention_kernel: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTrace:
+    """Predict the memory of training steps without the device: no tensor holds any values.
+
+    Args:
+        id: Unique in its job.
+        workload: What to build; its accelerator need not be here.
+        micro_batch_sizes: Samples per pass, each traced.
+        accumulation: Passes per optimizer step; 2 shows the held gradient copy.
+        card: The device that the prediction is for.
+    """
+
+    id: str
+    workload: Workload
+    micro_batch_sizes: tuple[int, ...]
+    accumulation: int
+    card: CardModel
+
+
+Request = Inspect | MemoryTrial | MemoryTrace | StepTiming | TrainingRun
 
 
 # ------------------------------------------------------------------------------ results
@@ -263,6 +304,11 @@ class MemoryMeasurement:
     device_seconds: float
 
     @property
+    def live_bytes(self) -> int:
+        """The highest peak of live bytes of any phase."""
+        return max(self.forward_backward_bytes, self.optimizer_bytes, self.evaluation_bytes)
+
+    @property
     def peak_bytes(self) -> int:
         """The highest peak of any phase, as the allocator held it."""
         return max(
@@ -271,6 +317,68 @@ class MemoryMeasurement:
             self.evaluation_bytes,
             self.reserved_bytes,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedPeak:
+    """Predicted peaks of one micro-batch size, phase by phase.
+
+    Args:
+        micro_batch_size: Samples per pass.
+        forward_backward_bytes: Peak of live bytes in forward and backward passes.
+        optimizer_bytes: Peak of live bytes in the optimizer step.
+        evaluation_bytes: Peak of live bytes in the evaluation.
+        reserved_bytes: Peak that torch's allocator holds of the device.
+        needed_bytes: The least limit at which that allocator serves the steps without a retry
+            after warm-up; never below the live bytes.
+        total_bytes: What the device has given away at the peak: reserved bytes, context and
+            libraries.
+    """
+
+    micro_batch_size: int
+    forward_backward_bytes: int
+    optimizer_bytes: int
+    evaluation_bytes: int
+    reserved_bytes: int
+    needed_bytes: int
+    total_bytes: int
+
+    @property
+    def live_bytes(self) -> int:
+        """The highest peak of live bytes of any phase."""
+        return max(self.forward_backward_bytes, self.optimizer_bytes, self.evaluation_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPrediction:
+    """What training steps would take on a device, from a trace that computed nothing.
+
+    Where the workload could not be traced, there are no points and all bytes are 0.
+
+    Args:
+        points: One for each micro-batch size, in the order asked for.
+        parameter_bytes: All parameters.
+        gradient_bytes: Gradients of the trained ones.
+        optimizer_state_bytes: State that the optimizer keeps on the device.
+        buffer_bytes: The model's buffers.
+        data_bytes: Data that lie on the device.
+        activation_bytes_per_sample: By what the forward and backward peak grows per sample,
+            between the two largest sizes; over all of the one size, if there is one.
+        traced: Whether the workload could be traced.
+        reason: Why not, for people; None if it was.
+        device_seconds: Wall seconds spent.
+    """
+
+    points: tuple[PredictedPeak, ...]
+    parameter_bytes: int
+    gradient_bytes: int
+    optimizer_state_bytes: int
+    buffer_bytes: int
+    data_bytes: int
+    activation_bytes_per_sample: float
+    traced: bool
+    reason: str | None = None
+    device_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,7 +508,7 @@ class TrainingResult:
     resumed: bool = False
 
 
-Measurement = Inspection | MemoryMeasurement | TimingMeasurement | TrainingResult
+Measurement = Inspection | MemoryMeasurement | MemoryPrediction | TimingMeasurement | TrainingResult
 
 
 # ------------------------------------------------------------------------------- events
@@ -506,10 +614,12 @@ RECORDS: Final[Mapping[str, type]] = {
     for record in (
         Inspect,
         MemoryTrial,
+        MemoryTrace,
         StepTiming,
         TrainingRun,
         Inspection,
         MemoryMeasurement,
+        MemoryPrediction,
         TimingMeasurement,
         TrainingResult,
         Problem,

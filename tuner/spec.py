@@ -292,6 +292,11 @@ class Training(Strict):
     gradient_clip_norm: PositiveFloat | None = None
     activation_checkpointing: bool = False
     attention: Literal["auto", "eager", "sdpa"] = "auto"
+    experts: Literal["auto", "eager", "batched_mm", "grouped_mm"] = Field(
+        default="auto",
+        description="How a mixture of experts of transformers multiplies. The memory of `eager` "
+        "depends on the values and cannot be predicted.",
+    )
     compile: bool = False
 
 
@@ -440,11 +445,9 @@ class TuningSpec(Strict):
                 f"objective.metric accuracy needs training.task classification, "
                 f"not {self.training.task}"
             )
-        if self.dataset.kind == "sklearn" and self.training.task != SKLEARN_TASK[self.dataset.name]:
-            raise ValueError(
-                f"dataset.name {self.dataset.name} is for training.task "
-                f"{SKLEARN_TASK[self.dataset.name]}, not {self.training.task}"
-            )
+        wrong = misplaced_dataset(self.dataset, self.training)
+        if wrong is not None:
+            raise ValueError(wrong)
         return self
 
     @property
@@ -470,6 +473,16 @@ DEFAULT_RATES: Final = {
     "adamw": RateRange(low=3e-5, high=3e-2),
     "rmsprop": RateRange(low=3e-5, high=3e-2),
 }
+
+
+def misplaced_dataset(dataset: DatasetSpec, training: Training) -> str | None:
+    """Say what is wrong where a data set is for another task; None where it is not."""
+    if dataset.kind != "sklearn" or training.task == SKLEARN_TASK[dataset.name]:
+        return None
+    return (
+        f"dataset.name {dataset.name} is for training.task "
+        f"{SKLEARN_TASK[dataset.name]}, not {training.task}"
+    )
 
 
 def canonical_json(value: Any) -> str:

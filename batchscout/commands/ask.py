@@ -1,19 +1,21 @@
-"""`batchscout tune`: ask a service for the best batch size and learning rate."""
+"""`batchscout tune` and `batchscout estimate`: what is asked of a service."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TextIO, TypeAlias
+from typing import Any, Final, TextIO, TypeAlias
 
 from rich.console import Console
 
 from batchscout.client import Client
 from batchscout.commands.answer_page import print_answer
+from batchscout.commands.estimate_page import print_estimate
 from batchscout.commands.problem_text import problem_text
 from batchscout.commands.spec_file import UnreadableSpec, read_spec
 from batchscout.commands.watching import Watcher, make_watcher
@@ -24,11 +26,19 @@ from batchscout.errors import (
     Refused,
     ServiceUnavailable,
 )
+from batchscout.estimate import Estimate
 from batchscout.exits import Exit
 from batchscout.jobs import Job
 
 OpenService: TypeAlias = Callable[[argparse.Namespace], AbstractContextManager[str]]
 """Starts a service of our own for one command and gives its address."""
+
+
+VERDICT_EXITS: Final = {"fits": Exit.OK, "does_not_fit": Exit.NEGATIVE, "unsure": Exit.UNTOLD}
+"""What a verdict says to scripts."""
+
+NOT_TRACEABLE: Final = "model_not_traceable"
+"""Code of a refusal that is no mistake: nothing can be told without measuring."""
 
 
 def tune(options: argparse.Namespace, open_service: OpenService) -> Exit:
@@ -42,6 +52,43 @@ def tune(options: argparse.Namespace, open_service: OpenService) -> Exit:
         OK with an answer; NEGATIVE for a failed job or a target that no run reached; USAGE
         for a spec that has to change; UNTOLD for a cancelled job; LATER where nobody answers.
     """
+    return _asking(
+        options,
+        open_service,
+        lambda client, spec: _tell(
+            _follow(client, spec, make_watcher(sys.stderr)), as_json=options.json
+        ),
+    )
+
+
+def estimate(options: argparse.Namespace, open_service: OpenService) -> Exit:
+    """Predict what fits some cards and print it.
+
+    Args:
+        options: `spec`, `gpu`, `micro_batch_size`, `server` and `json`; the rest is for the
+            service.
+        open_service: Starts the service where `server` is None.
+
+    Returns:
+        The worst verdict of all cards: OK where it fits, NEGATIVE where it does not, UNTOLD
+        where that is unsure or cannot be predicted; USAGE for a spec or a card that has to
+        change; LATER where nobody answers.
+    """
+    return _asking(
+        options,
+        open_service,
+        lambda client, spec: _tell_estimate(
+            client.estimate(spec, options.gpu, options.micro_batch_size), as_json=options.json
+        ),
+    )
+
+
+def _asking(
+    options: argparse.Namespace,
+    open_service: OpenService,
+    ask: Callable[[Client, Mapping[str, Any]], Exit],
+) -> Exit:
+    """Read the spec, ask a service, and turn whatever goes wrong into a sentence and a code."""
     try:
         spec = read_spec(options.spec)
     except UnreadableSpec as error:
@@ -49,16 +96,21 @@ def tune(options: argparse.Namespace, open_service: OpenService) -> Exit:
     service = nullcontext(options.server) if options.server else open_service(options)
     try:
         with _termination_interrupts(), service as url, Client(url) as client:
-            job = _follow(client, spec, make_watcher(sys.stderr))
-            return _tell(job, as_json=options.json)
+            return ask(client, spec)
     except KeyboardInterrupt:
         return _say("Interrupted: there is no answer.", Exit.UNTOLD)
-    except Refused as error:
-        return _say(f"Refused: {problem_text(error.problem)}", Exit.USAGE)
-    except ServiceUnavailable as error:
-        return _say(f"Try later: {error}", Exit.LATER)
     except BatchscoutError as error:
+        return _explain(error)
+
+
+def _explain(error: BatchscoutError) -> Exit:
+    if isinstance(error, ServiceUnavailable):
+        return _say(f"Try later: {error}", Exit.LATER)
+    if not isinstance(error, Refused):
         return _say(f"Cannot tell: {error}", Exit.UNTOLD)
+    if error.problem.code == NOT_TRACEABLE:
+        return _say(f"Cannot tell: {problem_text(error.problem)}", Exit.UNTOLD)
+    return _say(f"Refused: {problem_text(error.problem)}", Exit.USAGE)
 
 
 def _follow(client: Client, spec: Mapping[str, Any], watcher: Watcher) -> Job:
@@ -87,6 +139,15 @@ def _tell(job: Job, *, as_json: bool) -> Exit:
     if not as_json:
         print_answer(answer, Console(file=sys.stdout, highlight=False))
     return Exit.NEGATIVE if answer.target_reached is False else Exit.OK
+
+
+def _tell_estimate(found: Estimate, *, as_json: bool) -> Exit:
+    if as_json:
+        json.dump(dataclasses.asdict(found), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        print_estimate(found, Console(file=sys.stdout, highlight=False))
+    return VERDICT_EXITS.get(found.verdict, Exit.UNTOLD)
 
 
 def _say(sentence: str, code: Exit, *, stream: TextIO | None = None) -> Exit:

@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from service.admission import SKLEARN_SIZES
 from service.api.dependencies import Wired
 from service.api.responses import problems
-from service.schemas import Catalog, DatasetSize
+from service.schemas import Catalog, CatalogCard, DatasetSize
 from tuner import spec
 from tuner.architectures import accepted
+from tuner.cards import cards
 
 router = APIRouter(prefix="/v1", tags=["service"])
 
@@ -39,6 +40,16 @@ def get_catalog(parts: Wired) -> Catalog:
         objectives=_tags(spec.Objective, "kind"),
         samplers=_choices(spec.Search.model_fields["sampler"].annotation),
         precisions=_choices(spec.Training.model_fields["precision"].annotation),
+        cards=[
+            CatalogCard(
+                name=card.name,
+                memory_bytes=card.memory_bytes,
+                usable_bytes=card.usable_bytes,
+                source=card.source,
+                reserve_source=card.reserve_source,
+            )
+            for card in cards().values()
+        ],
         entrypoint_prefixes=list(settings.entrypoint_prefixes),
         files_allowed=bool(settings.file_roots),
         max_body_bytes=settings.max_body_bytes,

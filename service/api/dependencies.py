@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from service import strict_json
 from service.api.watch import Watch
+from service.estimates import Estimates
 from service.problems import ProblemError
 from service.settings import Settings
 from service.store.jobs import Jobs
@@ -23,12 +24,14 @@ class Parts:
         jobs: The API's half of the store.
         watch: Wakes long polls.
         schema_revision: What the database has to be at.
+        estimates: Predicts memory.
     """
 
     settings: Settings
     jobs: Jobs
     watch: Watch
     schema_revision: str
+    estimates: Estimates
 
 
 def get_parts(request: Request) -> Parts:

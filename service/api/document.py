@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.problems import Problem
+from tuner.estimate_spec import MemoryEstimateSpec
 from tuner.spec import TuningSpec
 
 TITLE: Final = "batchscout"
@@ -59,7 +61,9 @@ def _build(app: FastAPI) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     # The body of a request is read strictly, outside of the framework, which therefore does
     # not know it; the same holds for problems.
-    _, found = models_json_schema([(TuningSpec, "validation")], ref_template=_REF)
+    requests: list[tuple[type[BaseModel], Literal["validation"]]]
+    requests = [(TuningSpec, "validation"), (MemoryEstimateSpec, "validation")]
+    _, found = models_json_schema(requests, ref_template=_REF)
     _, answers = models_json_schema([(Problem, "serialization")], ref_template=_REF)
     for name, schema in {**found["$defs"], **answers["$defs"]}.items():
         schemas.setdefault(name, schema)

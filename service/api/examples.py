@@ -25,3 +25,19 @@ DIGITS: Final[dict[str, Any]] = {
     "hardware": {"accelerator": "cpu"},
     "seed": 0,
 }
+
+ESTIMATE: Final[dict[str, Any]] = {
+    "model": {
+        "kind": "hf_config",
+        "model_type": "gpt2",
+        "config": {"n_layer": 12, "n_head": 12, "n_embd": 768},
+    },
+    "dataset": {
+        "kind": "synthetic",
+        "inputs": {"shape": [1024], "dtype": "int64", "high": 50257},
+        "num_samples": 10000,
+    },
+    "training": {"task": "causal_lm", "optimizer": {"kind": "adamw"}, "precision": "bf16"},
+    "gpus": ["A10-24GB", "H100-80GB"],
+    "micro_batch_size": 8,
+}

@@ -52,6 +52,20 @@ RECOMMENDATION: dict[str, Any] = {
     "max_micro_batch_size": 1437,
     "peak_memory_bytes": 812345344,
     "memory_limit_bytes": 8589934592,
+    "memory_curve": [
+        {
+            "micro_batch_size": 64,
+            "predicted_bytes": 712345344,
+            "measured_bytes": None,
+            "out_of_memory": None,
+        },
+        {
+            "micro_batch_size": 1437,
+            "predicted_bytes": 7912345344,
+            "measured_bytes": 8212345344,
+            "out_of_memory": False,
+        },
+    ],
     "learning_rate_range": {"low": 0.0121, "high": 0.0707},
     "critical_batch_size": {"estimate": 71.0, "low": 52.0, "high": 96.0, "confidence": 0.95},
     "time_model": {
@@ -129,3 +143,41 @@ def progress(stage: str, fraction: float = 0.25, **fields: Any) -> dict[str, Any
         "device_seconds": 12.0,
         "predicted_device_seconds": None,
     } | fields
+
+
+CARD_ESTIMATE: dict[str, Any] = {
+    "name": "A10-24GB",
+    "memory_bytes": 23654832046,
+    "usable_bytes": 23050852270,
+    "source": "a message",
+    "reserve_source": "a rule",
+    "max_micro_batch_size": 61,
+    "limited_by": "memory",
+    "bytes_per_sample": 321_000_000,
+    "split": {
+        "parameter_bytes": 440_000_000,
+        "gradient_bytes": 440_000_000,
+        "optimizer_state_bytes": 880_000_000,
+        "buffer_bytes": 4096,
+        "data_bytes": 1_000_000,
+        "activation_bytes_per_sample": 320_000_000,
+        "workspace_and_context_bytes": 603979776,
+    },
+    "micro_batch_size": 16,
+    "live_bytes": 7_000_000_000,
+    "reserved_bytes": 7_500_000_000,
+    "total_bytes": 8_103_979_776,
+    "verdict": "fits",
+}
+
+
+def estimate(*verdicts: str, **changes: Any) -> dict[str, Any]:
+    """An estimate with one card for each verdict, the worst one last."""
+    return {
+        "verdict": verdicts[-1],
+        "micro_batch_size": 16,
+        "estimates": [CARD_ESTIMATE | {"verdict": verdict} for verdict in verdicts],
+        "bands": {"fits_share": 0.9, "does_not_fit_share": 1.05, "calibrated": False},
+        "device_seconds": 4.2,
+        "cached": False,
+    } | changes

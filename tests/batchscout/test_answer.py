@@ -62,7 +62,7 @@ def test_an_answer_is_read_whole() -> None:
     """Nothing of the document is lost: written down again it is the same."""
     answer = Answer.read(RECOMMENDATION)
     plain = dataclasses.asdict(answer)
-    plain |= {name: list(plain[name]) for name in ("pareto", "rivals", "warnings")}
+    plain |= {name: list(plain[name]) for name in ("memory_curve", "pareto", "rivals", "warnings")}
     assert plain == RECOMMENDATION
 
 

@@ -20,10 +20,13 @@ from tuner.records import (
     Inspection,
     Measurement,
     MemoryMeasurement,
+    MemoryPrediction,
+    MemoryTrace,
     MemoryTrial,
     NoiseWindow,
     Outcome,
     PassTiming,
+    PredictedPeak,
     Request,
     Sharpness,
     StepTiming,
@@ -40,6 +43,9 @@ class World:
     Args:
         target_loss: Loss that takes `steps_minimum * (1 + critical / B)` steps at the best rate.
         diverges_above: A rate above this multiple of the best one diverges.
+        predicted_share: What a trace predicts of the bytes that are really taken; 0 for a
+            workload that cannot be traced.
+        predicted_less_bytes: What a trace does not see besides, whatever the size.
         scatter: Standard deviation of ln steps between seeds.
     """
 
@@ -55,6 +61,8 @@ class World:
     bytes_fixed: int = 10_000_000
     bytes_per_sample: int = 100_000
     limit_bytes: int = 10**12
+    predicted_share: float = 1.0
+    predicted_less_bytes: int = 0
     target_loss: float = 0.1
     scatter: float = 0.0
     diverges_above: float = 8.0
@@ -71,6 +79,8 @@ class World:
                 return self._inspect()
             case MemoryTrial():
                 return self._memory(request)
+            case MemoryTrace():
+                return self._trace(request)
             case StepTiming():
                 return self._timing(request)
             case TrainingRun():
@@ -134,6 +144,37 @@ class World:
             allocation_retries=0,
             steps=3,
             device_seconds=0.5,
+        )
+
+    def _trace(self, request: MemoryTrace) -> MemoryPrediction:
+        """Predict by the law, as wrongly as the world was told to."""
+        sizes = request.micro_batch_sizes if self.predicted_share else ()
+        points = [
+            (size, int(self.predicted_share * (self.peak_bytes(size) - self.predicted_less_bytes)))
+            for size in sizes
+        ]
+        return MemoryPrediction(
+            points=tuple(
+                PredictedPeak(
+                    micro_batch_size=size,
+                    forward_backward_bytes=peak,
+                    optimizer_bytes=int(self.predicted_share * self.bytes_fixed * 2),
+                    evaluation_bytes=int(self.predicted_share * self.bytes_fixed),
+                    reserved_bytes=peak,
+                    needed_bytes=peak,
+                    total_bytes=peak,
+                )
+                for size, peak in points
+            ),
+            parameter_bytes=4000,
+            gradient_bytes=4000,
+            optimizer_state_bytes=0,
+            buffer_bytes=0,
+            data_bytes=0,
+            activation_bytes_per_sample=float(self.bytes_per_sample),
+            traced=bool(points),
+            reason=None if points else "the world said so.",
+            device_seconds=0.2,
         )
 
     def _timing(self, request: StepTiming) -> TimingMeasurement:

@@ -22,6 +22,8 @@ from tuner.records import (
     Inspect,
     Inspection,
     MemoryMeasurement,
+    MemoryPrediction,
+    MemoryTrace,
     MemoryTrial,
     Outcome,
     Request,
@@ -54,6 +56,12 @@ class FakeMeasuring:
                 return self._inspection()
             case MemoryTrial(micro_batch_size=size, limit_bytes=limit_bytes):
                 return memory(size, out_of_memory=size > limit_bytes)
+            case MemoryTrace():
+                return MemoryPrediction(
+                    points=(), parameter_bytes=os.getpid(), gradient_bytes=0,
+                    optimizer_state_bytes=0, buffer_bytes=0, data_bytes=0,
+                    activation_bytes_per_sample=0.0, traced=True, device_seconds=0.1,
+                )  # fmt: skip
             case StepTiming():
                 return TimingMeasurement(passes=(), evaluation_seconds=0.0, device_seconds=0.1)
             case _:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tuner.deciding.confirm import Confirmation
     from tuner.deciding.history import Entry, History
     from tuner.deciding.inspection import Scope
-    from tuner.deciding.memory import MemoryCurve
+    from tuner.deciding.memory_curve import MemoryCurve
     from tuner.deciding.plan import Plan
     from tuner.deciding.race import RaceOutcome
     from tuner.deciding.search import Ranking

@@ -9,7 +9,7 @@ from tuner.deciding import evidence, posterior
 from tuner.deciding.comparison import Contender
 from tuner.deciding.confirm import Confirmation
 from tuner.deciding.job import Findings, Job, Wants
-from tuner.deciding.memory import MemoryCurve
+from tuner.deciding.memory_curve import MemoryCurve
 from tuner.deciding.plan import Plan
 from tuner.deciding.prior import prior_of
 from tuner.deciding.runs import steps_to
@@ -26,7 +26,7 @@ from tuner.recommendation import (
 from tuner.records import BatchPlan, TrainingRun
 from tuner.spec import CosineSchedule, digest
 
-ALGORITHM_VERSION: Final = 1
+ALGORITHM_VERSION: Final = 2
 """Part of the fingerprint; raised when the same measurements would give another answer."""
 
 NEAR_PEAK: Final = 0.98
@@ -76,6 +76,7 @@ def finding(job: Job) -> Recommendation:
         max_micro_batch_size=memory.max_micro_batch_size,
         peak_memory_bytes=_peak_bytes(memory, chosen, steps.micro_batch_size),
         memory_limit_bytes=memory.limit_bytes,
+        memory_curve=memory.points([chosen.memory] if chosen.memory else []),
         learning_rate_range=rate_range(job, batch, contender),
         critical_batch_size=evidence.critical_batch_size(job),
         time_model=_time_model(job, batch, scored.time.estimate / seconds if scored.time else None),
@@ -220,16 +221,8 @@ def _time_model(job: Job, batch: int, steps: float | None) -> TimeModel | None:
 def _peak_bytes(memory: MemoryCurve, chosen: Confirmation, micro_batch_size: int) -> int:
     """Peak bytes at the recommended micro-batch, as it was run; else at the next larger one."""
     if chosen.memory is not None:
-        return chosen.memory.peak_bytes
-    measured = memory.peak_bytes(micro_batch_size)
-    if measured is not None:
-        return measured
-    larger = [
-        trial
-        for trial in memory.trials
-        if micro_batch_size <= trial.micro_batch_size <= memory.max_micro_batch_size
-    ]
-    return min(larger, key=lambda trial: trial.micro_batch_size).peak_bytes
+        return chosen.memory.live_bytes
+    return memory.next_peak_bytes(micro_batch_size)
 
 
 def _device(job: Job) -> DeviceAnswer:

@@ -15,13 +15,16 @@ from tuner.measuring.inspect import inspect
 from tuner.measuring.memory import measure_memory
 from tuner.measuring.meters import limited
 from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
+from tuner.measuring.simulated import is_simulated, measure_simulated
 from tuner.measuring.timing import measure_timing
+from tuner.measuring.tracing import predict
 from tuner.measuring.train import Tightened, train
 from tuner.measuring.workbench import Workbench, set_up
 from tuner.places import Places
 from tuner.records import (
     Inspect,
     Measurement,
+    MemoryTrace,
     MemoryTrial,
     Request,
     StepTiming,
@@ -67,6 +70,8 @@ class Measuring:
                 its traceback where code of the model or the data raised.
         """
         began = time.perf_counter()
+        if isinstance(request, MemoryTrace) or is_simulated(request.workload.accelerator):
+            return self._without_device(request)
         device = None
         try:
             device = device_of(request.workload)
@@ -84,6 +89,23 @@ class Measuring:
             # The cache of a card goes back, so that the next request finds all of it.
             if device is not None and device.type == "cuda":
                 release(device)
+
+    def _without_device(self, request: Request) -> Measurement:
+        """Predict memory, or simulate a trial; this touches no device, so it needs none."""
+        try:
+            if not isinstance(request, MemoryTrace):
+                return measure_simulated(request, self.places)
+            return predict(
+                request.workload,
+                self.places,
+                request.micro_batch_sizes,
+                request.accumulation,
+                request.card,
+            )
+        except TunerError:
+            raise
+        except Exception as error:
+            raise _raised(error) from error
 
     def bench(self, workload: Workload, limit_bytes: int | None) -> Workbench:
         """Return the workload's bench, set up anew only if the last request had another."""

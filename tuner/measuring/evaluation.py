@@ -42,7 +42,6 @@ class Evaluation:
         return not math.isfinite(self.loss) or self.loss > DIVERGENCE_FACTOR * initial_loss
 
 
-@torch.no_grad()
 def evaluate(
     bench: Workbench,
     model: torch.nn.Module,
@@ -64,6 +63,29 @@ def evaluate(
     Returns:
         Metric and loss. The device is waited for once, at the end.
     """
+    seen = look(bench, model, samples_per_pass=samples_per_pass, num_samples=num_samples).tolist()
+    return Evaluation(value=seen[0], loss=seen[1])
+
+
+@torch.no_grad()
+def look(
+    bench: Workbench,
+    model: torch.nn.Module,
+    *,
+    samples_per_pass: int,
+    num_samples: int | None = None,
+) -> torch.Tensor:
+    """Do all of an evaluation but wait for it.
+
+    Args:
+        bench: The workload.
+        model: Comes back in training mode.
+        samples_per_pass: Samples of a forward pass at most.
+        num_samples: Look at so many samples only; None: at all.
+
+    Returns:
+        float64 (2,), metric and loss, on the device.
+    """
     total = min(num_samples or len(bench.validation), len(bench.validation))
     counts_accuracy = bench.workload.metric == "accuracy"
     guard = min(total, GUARD_SAMPLES) if counts_accuracy else total
@@ -74,8 +96,7 @@ def evaluate(
         if counts_accuracy:
             value = _mean(bench, bench.criterion.correct_sum, model, total, samples_per_pass)
     model.train()
-    seen = torch.stack([value, loss]).tolist()
-    return Evaluation(value=seen[0], loss=seen[1])
+    return torch.stack([value, loss])
 
 
 def _mean(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import torch
 
 from tuner.measuring.batches import Batches
-from tuner.measuring.evaluation import evaluate
+from tuner.measuring.evaluation import look
 from tuner.measuring.meters import Meter, metered
 from tuner.measuring.out_of_memory import forget, is_out_of_memory
 from tuner.measuring.step import TrainingStep
@@ -28,6 +28,16 @@ EVALUATION_PASSES: Final = 2
 """Passes of the evaluation; all of them have the same size, but the last."""
 
 
+class Phases(Protocol):
+    """What is told of the phases of a trial."""
+
+    def during(self, phase: str, meter: Meter) -> AbstractContextManager[None]:
+        """Run a phase: `forward_backward_bytes`, `optimizer_bytes` or `evaluation_bytes`."""
+
+    def stepped(self, step: TrainingStep, meter: Meter) -> None:
+        """Note that an optimizer step is complete."""
+
+
 @dataclass(slots=True)
 class _Peaks:
     """Highest peaks so far, by phase."""
@@ -36,6 +46,7 @@ class _Peaks:
     optimizer_bytes: int = 0
     evaluation_bytes: int = 0
     reserved_bytes: int = 0
+    retries_of_warm_up: int = 0
     retries: int = 0
     steps: int = 0
 
@@ -48,6 +59,13 @@ class _Peaks:
         finally:
             setattr(self, phase, max(getattr(self, phase), meter.peak_bytes()))
             self.reserved_bytes = max(self.reserved_bytes, meter.reserved_bytes())
+
+    def stepped(self, step: TrainingStep, meter: Meter) -> None:
+        """Count a step; what was retried in the first one is not held against the size."""
+        del step
+        self.steps += 1
+        if self.steps == 1:
+            self.retries_of_warm_up = meter.retries()
 
 
 def measure_memory(load_bench: Callable[[], Workbench], request: MemoryTrial) -> MemoryMeasurement:
@@ -68,7 +86,14 @@ def measure_memory(load_bench: Callable[[], Workbench], request: MemoryTrial) ->
     try:
         bench = load_bench()
         with seeded(bench.workload.data_seed), metered(bench.device, request.limit_bytes) as meter:
-            _try(bench, request, meter, peaks)
+            run_trial(
+                bench,
+                meter,
+                peaks,
+                micro_batch_size=request.micro_batch_size,
+                accumulation=request.accumulation,
+            )
+            peaks.retries = meter.retries() - peaks.retries_of_warm_up
         out_of_memory = False
     except Exception as error:
         if not is_out_of_memory(error):
@@ -102,50 +127,61 @@ def worst_rows(batches: Batches, count: int) -> torch.Tensor:
     return order[torch.arange(count, device=order.device) % len(order)]
 
 
-def _try(bench: Workbench, request: MemoryTrial, meter: Meter, peaks: _Peaks) -> None:
+def run_trial(
+    bench: Workbench,
+    meter: Meter,
+    phases: Phases,
+    *,
+    micro_batch_size: int,
+    accumulation: int,
+    steps: int = STEPS,
+) -> None:
+    """Run the steps and the evaluation of a trial; nothing in here reads a tensor's values.
+
+    Args:
+        bench: The workload.
+        meter: Counts memory.
+        phases: Told of every phase and step.
+        micro_batch_size: Samples per pass.
+        accumulation: Passes per optimizer step.
+        steps: Optimizer steps.
+    """
     # Compiled code allocates where the CPU's tracking does not look; eager code needs no less.
     quietly = eagerly(bench.workload) if bench.device.type == "cpu" else nullcontext()
     with quietly:
-        with peaks.during("forward_backward_bytes", meter):
-            step, rows = _prepared(bench, request, meter)
-        for index in range(STEPS):
-            _step(step, rows, meter, peaks, samples_before=index * len(rows))
-            if index == 0:
-                retries_before = meter.retries()
-        with peaks.during("evaluation_bytes", meter):
-            evaluate(
+        with phases.during("forward_backward_bytes", meter):
+            rows = _held(bench, meter, micro_batch_size * accumulation)
+            step = _prepared(bench, meter, micro_batch_size)
+        for index in range(steps):
+            with phases.during("forward_backward_bytes", meter):
+                step.accumulate(rows)
+            with phases.during("optimizer_bytes", meter):
+                step.update(index * len(rows), len(rows))
+            phases.stepped(step, meter)
+        with phases.during("evaluation_bytes", meter):
+            look(
                 bench,
                 step.model,
-                samples_per_pass=request.micro_batch_size,
-                num_samples=EVALUATION_PASSES * request.micro_batch_size,
+                samples_per_pass=micro_batch_size,
+                num_samples=EVALUATION_PASSES * micro_batch_size,
             )
-        peaks.retries = meter.retries() - retries_before
 
 
-def _prepared(
-    bench: Workbench, request: MemoryTrial, meter: Meter
-) -> tuple[TrainingStep, torch.Tensor]:
-    meter.hold(_tensors(bench))
-    rows = worst_rows(bench.train, request.micro_batch_size * request.accumulation)
+def _held(bench: Workbench, meter: Meter, samples: int) -> torch.Tensor:
+    meter.hold(data_tensors(bench))
+    return worst_rows(bench.train, samples)
+
+
+def _prepared(bench: Workbench, meter: Meter, micro_batch_size: int) -> TrainingStep:
     model = bench.model(bench.workload.data_seed)
     meter.hold([*model.parameters(), *model.buffers()])
-    step = TrainingStep(
-        bench, model, micro_batch_size=request.micro_batch_size, learning_rate=LEARNING_RATE
+    return TrainingStep(
+        bench, model, micro_batch_size=micro_batch_size, learning_rate=LEARNING_RATE
     )
-    return step, rows
 
 
-def _step(
-    step: TrainingStep, rows: torch.Tensor, meter: Meter, peaks: _Peaks, *, samples_before: int
-) -> None:
-    with peaks.during("forward_backward_bytes", meter):
-        step.accumulate(rows)
-    with peaks.during("optimizer_bytes", meter):
-        step.update(samples_before, len(rows))
-    peaks.steps += 1
-
-
-def _tensors(bench: Workbench) -> list[torch.Tensor]:
+def data_tensors(bench: Workbench) -> list[torch.Tensor]:
+    """List the tensors that hold a bench's data."""
     splits = (bench.data.train, bench.data.validation)
     tensors = [bench.train.counts, bench.validation.counts]
     tensors += [t for split in splits for t in (split.inputs, split.targets) if t is not None]

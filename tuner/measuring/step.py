@@ -33,7 +33,7 @@ class TrainingStep:
         training = bench.workload.training
         self.bench = bench
         self.model = model
-        self.optimizer = build_optimizer(training, model, learning_rate)
+        self.optimizer = build_optimizer(training, model, learning_rate, foreach=bench.foreach)
         self.micro_batch_size = micro_batch_size
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self._peak = learning_rate
@@ -84,6 +84,8 @@ class TrainingStep:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
         if self._clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters, float(self._clip_norm))
+            # Multi-tensor is what torch takes on every device for plain tensors; said here, it
+            # holds for a traced step too.
+            torch.nn.utils.clip_grad_norm_(self.parameters, float(self._clip_norm), foreach=True)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

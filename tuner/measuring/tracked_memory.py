@@ -70,11 +70,17 @@ class TrackedMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run an operation and look at what it returned."""
         del types
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
+        result = self._run(func, args, kwargs or {})
+        for leaf in [result] if isinstance(result, torch.Tensor) else tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
                 self._see(leaf)
         return result
+
+    def _run(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Run an operation."""
+        return func(*args, **kwargs)
 
     def _see(self, tensor: torch.Tensor) -> None:
         if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
@@ -87,10 +93,16 @@ class TrackedMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif known == size:
             return
         self._sizes[key] = size
+        self._changed(key, known or 0, size)
         self.live_bytes += size - (known or 0)
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
         if self.limit_bytes is not None and self.live_bytes > self.limit_bytes:
             raise TrackedOutOfMemory(self.live_bytes, self.limit_bytes)
 
     def _gone(self, key: int) -> None:
-        self.live_bytes -= self._sizes.pop(key)
+        size = self._sizes.pop(key)
+        self._changed(key, size, 0)
+        self.live_bytes -= size
+
+    def _changed(self, key: int, before_bytes: int, after_bytes: int) -> None:
+        """Look at a storage that is born, resized or gone; nothing more is done with it here."""

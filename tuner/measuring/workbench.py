@@ -31,6 +31,8 @@ class Workbench:
         train: Batches of the training split.
         validation: Batches of the validation split.
         places: Where own code may lie.
+        foreach: Whether the optimizer updates many tensors at once; None for torch's own
+            choice on the device.
     """
 
     workload: Workload
@@ -40,6 +42,7 @@ class Workbench:
     train: Batches
     validation: Batches
     places: Places
+    foreach: bool | None = None
 
     def model(self, seed: int) -> torch.nn.Module:
         """Build a fresh model on the device, in training mode."""

@@ -12,7 +12,7 @@ from tuner.entrypoints import failure_of
 from tuner.errors import InvalidWorkload
 from tuner.workloads.models import BUILDERS, blueprint_of
 from tuner.workloads.randomness import seeded
-from tuner.workloads.sizing import check_size
+from tuner.workloads.sizing import check_size, outline
 
 if TYPE_CHECKING:
     from tuner.places import Places
@@ -69,12 +69,37 @@ def build_model(workload: Workload, data: Data, *, seed: int, places: Places) ->
         check_size(lambda: build(blueprint), pointer="/model")
     with seeded(seed):
         model = build(blueprint)
-    model = model.float().cpu().train()
+    return _finished(model.float().cpu(), kind, workload.training)
+
+
+def outline_model(workload: Workload, data: Data, *, places: Places) -> nn.Module:
+    """Build a model without any values, which takes no memory, whatever its size.
+
+    Args:
+        workload: Names the model and how it trains.
+        data: Sizes of input and output come from it.
+        places: Where own code may lie.
+
+    Returns:
+        The model on the `meta` device, in float32 and in training mode.
+
+    Raises:
+        InvalidWorkload: As `build_model`, `model_too_large` included; own code that does not
+            work on that device raises here too.
+    """
+    blueprint = blueprint_of(workload, data, places)
+    kind = str(workload.model["kind"])
+    model = outline(lambda: BUILDERS[kind](blueprint), pointer="/model")
+    return _finished(model.float(), kind, {**workload.training, "compile": False})
+
+
+def _finished(model: nn.Module, kind: str, training: Mapping[str, Any]) -> nn.Module:
+    model.train()
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InvalidWorkload(
             "The model has no parameter to train.", code="model_failed", pointer="/model"
         )
-    _apply_options(model, kind, workload.training)
+    _apply_options(model, kind, training)
     return model
 
 

@@ -9,34 +9,42 @@ from typing import Any
 import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-Build = Callable[[Mapping[str, Any], list[torch.nn.Parameter], float], Optimizer]
-"""From the options, the parameters and the rate to an optimizer."""
+Build = Callable[[Mapping[str, Any], list[torch.nn.Parameter], float, bool | None], Optimizer]
+"""From the options, the parameters, the rate and `foreach` to an optimizer."""
 
 
 def build_optimizer(
-    training: Mapping[str, Any], model: torch.nn.Module, learning_rate: float
+    training: Mapping[str, Any],
+    model: torch.nn.Module,
+    learning_rate: float,
+    *,
+    foreach: bool | None = None,
 ) -> Optimizer:
     """Make the optimizer of a training, over all parameters that want a gradient.
 
-    `foreach` and `fused` stay at torch's own defaults: multi-tensor updates on CUDA, a loop
-    over tensors on the CPU. All parameters form one group: weight decay holds for biases and
-    norms too.
+    `fused` stays at torch's own default. All parameters form one group: weight decay holds for
+    biases and norms too.
 
     Args:
         training: `training` of the workload.
         model: Whose parameters are trained; already on its device.
         learning_rate: Per optimizer step; a schedule writes it anew before each step.
+        foreach: Update many tensors at once, or one after the other; None for torch's own
+            default: at once on CUDA, in a loop on the CPU.
 
     Returns:
         A fresh optimizer without state.
     """
     options = training["optimizer"]
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return OPTIMIZERS[str(options["kind"])](options, parameters, learning_rate)
+    return OPTIMIZERS[str(options["kind"])](options, parameters, learning_rate, foreach)
 
 
 def _sgd(
-    options: Mapping[str, Any], parameters: list[torch.nn.Parameter], learning_rate: float
+    options: Mapping[str, Any],
+    parameters: list[torch.nn.Parameter],
+    learning_rate: float,
+    foreach: bool | None,  # noqa: FBT001 - the signature of every builder
 ) -> Optimizer:
     return SGD(
         parameters,
@@ -44,11 +52,15 @@ def _sgd(
         momentum=float(options.get("momentum", 0.0)),
         nesterov=bool(options.get("nesterov", False)),
         weight_decay=float(options.get("weight_decay", 0.0)),
+        foreach=foreach,
     )
 
 
 def _adam(
-    options: Mapping[str, Any], parameters: list[torch.nn.Parameter], learning_rate: float
+    options: Mapping[str, Any],
+    parameters: list[torch.nn.Parameter],
+    learning_rate: float,
+    foreach: bool | None,  # noqa: FBT001 - the signature of every builder
 ) -> Optimizer:
     return Adam(
         parameters,
@@ -56,11 +68,15 @@ def _adam(
         betas=_betas(options),
         eps=float(options.get("epsilon", 1e-8)),
         weight_decay=float(options.get("weight_decay", 0.0)),
+        foreach=foreach,
     )
 
 
 def _adamw(
-    options: Mapping[str, Any], parameters: list[torch.nn.Parameter], learning_rate: float
+    options: Mapping[str, Any],
+    parameters: list[torch.nn.Parameter],
+    learning_rate: float,
+    foreach: bool | None,  # noqa: FBT001 - the signature of every builder
 ) -> Optimizer:
     return AdamW(
         parameters,
@@ -68,11 +84,15 @@ def _adamw(
         betas=_betas(options),
         eps=float(options.get("epsilon", 1e-8)),
         weight_decay=float(options.get("weight_decay", 0.01)),
+        foreach=foreach,
     )
 
 
 def _rmsprop(
-    options: Mapping[str, Any], parameters: list[torch.nn.Parameter], learning_rate: float
+    options: Mapping[str, Any],
+    parameters: list[torch.nn.Parameter],
+    learning_rate: float,
+    foreach: bool | None,  # noqa: FBT001 - the signature of every builder
 ) -> Optimizer:
     return RMSprop(
         parameters,
@@ -81,6 +101,7 @@ def _rmsprop(
         eps=float(options.get("epsilon", 1e-8)),
         momentum=float(options.get("momentum", 0.0)),
         weight_decay=float(options.get("weight_decay", 0.0)),
+        foreach=foreach,
     )
 
 

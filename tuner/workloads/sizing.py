@@ -23,7 +23,7 @@ FLOAT32_BYTES: Final = 4
 
 
 def check_size(build: Callable[[], nn.Module], *, pointer: str) -> None:
-    """Build a model on the `meta` device, which allocates nothing, and refuse a giant.
+    """Refuse a model that is too large to be built here.
 
     Args:
         build: Builds it on the current default device.
@@ -33,12 +33,32 @@ def check_size(build: Callable[[], nn.Module], *, pointer: str) -> None:
         InvalidWorkload: `model_too_large`, as soon as a limit is passed.
     """
     limit = min(MAX_PARAMETERS, available_memory_bytes() // FLOAT32_BYTES)
+    outline(build, pointer=pointer, limit=limit)
+
+
+def outline(
+    build: Callable[[], nn.Module], *, pointer: str, limit: int = MAX_PARAMETERS
+) -> nn.Module:
+    """Build a model on the `meta` device, which allocates nothing, and refuse a giant.
+
+    Args:
+        build: Builds it on the current default device.
+        pointer: JSON Pointer to the part that is to blame.
+        limit: Values in parameters and buffers at most.
+
+    Returns:
+        The model, without values.
+
+    Raises:
+        InvalidWorkload: `model_too_large`, as soon as a limit is passed.
+    """
     with _counted(limit, pointer), torch.device("meta"):
         model = build()
     buffers = sum(buffer.numel() for buffer in model.buffers())
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters + buffers > limit:
         raise _too_large(parameters + buffers, limit, pointer)
+    return model
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,12 +104,7 @@ def test_the_queue_limit_says_when_to_come_back(
         create(client, seed=number)
     settings = parts_of(client).settings.model_copy(update={"max_queued_jobs": 3})
     parts = parts_of(client)
-    changed = Parts(
-        settings=settings,
-        jobs=parts.jobs,
-        watch=parts.watch,
-        schema_revision=parts.schema_revision,
-    )
+    changed = replace(parts, settings=settings)
     monkeypatch.setattr(client.app.state, "parts", changed)  # type: ignore[attr-defined]
     response = client.post(JOBS, json=SPEC)
     assert (response.status_code, response.json()["code"]) == (429, "queue_full")

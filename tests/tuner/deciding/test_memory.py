@@ -1,86 +1,138 @@
-"""The growth of the micro-batch, against exhaustive search."""
+"""The memory stage of a job: traces first, then trials, and what the answer says of them."""
 
 from __future__ import annotations
 
-import itertools
+import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tuner.deciding.memory import GROWTH, MAX_TRIALS, fits, next_size
-from tuner.errors import NoFeasibleBatch
-from tuner.records import MemoryMeasurement
-
-
-def _measure(size: int, peak_bytes: int, limit_bytes: int, retries: int = 0) -> MemoryMeasurement:
-    return MemoryMeasurement(
-        micro_batch_size=size,
-        out_of_memory=peak_bytes > limit_bytes,
-        forward_backward_bytes=peak_bytes,
-        optimizer_bytes=0,
-        evaluation_bytes=0,
-        reserved_bytes=0,
-        allocation_retries=retries,
-        steps=3,
-        device_seconds=1.0,
-    )
-
-
-def _grow(curve, upper: int, limit_bytes: int) -> list[MemoryMeasurement]:
-    trials: list[MemoryMeasurement] = []
-    while (size := next_size(trials, upper=upper, limit_bytes=limit_bytes)) is not None:
-        assert size not in {trial.micro_batch_size for trial in trials}
-        trials.append(_measure(size, curve(size), limit_bytes))
-    return trials
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(
-    fixed=st.integers(1, 10**6),
-    slope=st.integers(1, 5000),
-    optimizer=st.integers(0, 3 * 10**6),
-    knee=st.integers(1, 64),
-    steeper=st.floats(1.0, 20.0),
-    limit=st.integers(10**5, 2 * 10**7),
-    upper=st.integers(1, 4096),
+from tests.tuner.driver import Driver, make_spec, replay
+from tests.tuner.world import World
+from tuner.deciding.probing import ACCUMULATION
+from tuner.records import (
+    AttemptLost,
+    CapacityChanged,
+    Failed,
+    MemoryTrace,
+    MemoryTrial,
+    Problem,
+    Result,
+    Start,
+    Started,
 )
-def test_finds_the_exhaustive_maximum_of_convex_curves(
-    fixed: int, slope: int, optimizer: int, knee: int, steeper: float, limit: int, upper: int
-) -> None:
-    """Within 2 % (or one sample) of the exhaustive maximum, never above it, in few trials."""
+from tuner.tuning import Tuning
 
-    def curve(size: int) -> int:
-        bent = slope * size + int((steeper - 1.0) * slope * max(0, size - knee))
-        return max(optimizer, fixed + bent)
-
-    feasible = [size for size in range(1, upper + 1) if curve(size) <= limit]
-    if not feasible:
-        with pytest.raises(NoFeasibleBatch):
-            _grow(curve, upper, limit)
-        return
-    trials = _grow(curve, upper, limit)
-    answer = max(trial.micro_batch_size for trial in trials if fits(trial))
-    assert answer <= max(feasible)
-    assert answer >= 0.98 * max(feasible) - 1
-    assert len(trials) <= MAX_TRIALS
+NARROW = {"bytes_fixed": 5_000_000, "limit_bytes": 30_000_000}
 
 
-def test_growth_is_at_most_fourfold() -> None:
-    """No size is tried that is more than four times one that fitted."""
-    trials = _grow(lambda size: 1000 + size, 4096, 10**9)
-    sizes = [trial.micro_batch_size for trial in trials]
-    assert all(after <= GROWTH * before for before, after in itertools.pairwise(sizes))
-    assert sizes[-1] == 4096
+def _job(**laws) -> Driver:
+    driver = Driver(tuning=Tuning(make_spec()), world=World(**laws), rng=random.Random(1))
+    driver.run(1)
+    return driver
 
 
-def test_an_allocator_retry_is_not_a_fit() -> None:
-    """A size that ran only after allocator retries is treated like one that did not run."""
-    assert not fits(_measure(8, 100, 1000, retries=1))
+def _requests(driver: Driver, kind: type) -> list:
+    return [
+        e.request for e in driver.sequence if isinstance(e, Started) and isinstance(e.request, kind)
+    ]
 
 
-def test_nothing_fits_says_bytes() -> None:
-    """When one sample does not fit, the problem carries bytes needed and available."""
-    with pytest.raises(NoFeasibleBatch) as caught:
-        _grow(lambda size: 5000 + size, 64, 1000)
-    assert caught.value.problem.facts == {"bytes_needed": 5001, "bytes_available": 1000}
+def test_the_curve_is_traced_before_anything_runs() -> None:
+    """Traces come first, of the same workload; two trials at the limit, one trace, the last."""
+    driver = _job(**NARROW)
+    kinds = [type(e.request) for e in driver.sequence if isinstance(e, Started)]
+    traces, trials = _requests(driver, MemoryTrace), _requests(driver, MemoryTrial)
+    assert kinds[1:7] == [
+        MemoryTrace,
+        MemoryTrace,
+        MemoryTrial,
+        MemoryTrial,
+        MemoryTrace,
+        MemoryTrial,
+    ]
+    assert traces[2].micro_batch_sizes[0] == pytest.approx(trials[2].micro_batch_size, rel=0.05)
+    assert traces[0].micro_batch_sizes == (64, 128)
+    assert {trace.accumulation for trace in traces} == {ACCUMULATION}
+    assert traces[0].card.device_type == "cpu"
+    assert len(traces) <= 3
+    assert len([trial for trial in trials if trial.id.startswith("memory-")]) <= 3
+    assert {trial.limit_bytes for trial in trials} == {30_000_000}
+
+
+def test_the_answer_carries_the_predicted_and_the_measured_curve() -> None:
+    """Every size that was traced or run is in the evidence, by size, with what was seen."""
+    driver = _job(**NARROW, predicted_share=0.9)
+    answer = driver.tuning.answer
+    sizes = [point.micro_batch_size for point in answer.memory_curve]
+    assert sizes == sorted(set(sizes))
+    measured = [point for point in answer.memory_curve if point.measured_bytes is not None]
+    assert answer.max_micro_batch_size == max(point.micro_batch_size for point in measured)
+    assert {trial.micro_batch_size for trial in _requests(driver, MemoryTrial)} <= set(sizes)
+    for point in measured:
+        assert point.measured_bytes == driver.world.peak_bytes(point.micro_batch_size)
+        assert point.out_of_memory is False
+    for point in answer.memory_curve:
+        assert point.predicted_bytes == pytest.approx(
+            0.9 * driver.world.peak_bytes(point.micro_batch_size), rel=0.1
+        )
+    assert not [caution for caution in answer.warnings if caution.code == "memory_not_predicted"]
+
+
+@pytest.mark.parametrize(("share", "less"), [(1.0, 0), (0.9, 0), (0.93, 1_000_000), (1.1, 0)])
+def test_a_wrong_prior_leads_to_the_same_maximum(share: float, less: int) -> None:
+    """The trials correct the prediction: the answer stays within 4 % of the true maximum."""
+    driver = _job(**NARROW, predicted_share=share, predicted_less_bytes=less)
+    goal = driver.tuning.answer.memory_limit_bytes
+    best = (goal - 5_000_000) // 100_000
+    assert 0.96 * best <= driver.tuning.answer.max_micro_batch_size <= best
+    assert len(_requests(driver, MemoryTrial)) <= 5  # four, and one to confirm the answer
+
+
+def test_a_workload_that_cannot_be_traced_is_grown_and_the_answer_says_so() -> None:
+    """Without a prediction the growth finds the maximum; a caution and the curve say it."""
+    driver = _job(**NARROW, predicted_share=0.0)
+    answer = driver.tuning.answer
+    best = (answer.memory_limit_bytes - 5_000_000) // 100_000
+    assert 0.98 * best - 1 <= answer.max_micro_batch_size <= best
+    assert [c.code for c in answer.warnings].count("memory_not_predicted") == 1
+    assert all(point.predicted_bytes is None for point in answer.memory_curve)
+    assert len(_requests(driver, MemoryTrace)) == 1
+
+
+def _until_trace() -> tuple[Tuning, World, Start]:
+    tuning, world = Tuning(make_spec()), World(**NARROW)
+    tuning.apply(CapacityChanged(accelerator="cpu", device_kind="cpu", slots=1))
+    (start,) = tuning.actions()
+    tuning.apply(Started(request=start.request))
+    tuning.apply(Result(request_id=start.request.id, result=world.measure(start.request)))
+    (trace,) = tuning.actions()
+    assert isinstance(trace.request, MemoryTrace)
+    return tuning, world, trace
+
+
+def test_a_trace_that_fails_does_not_fail_the_job() -> None:
+    """A trace whose workload raised, or whose child crashed for good, leads to growth."""
+    tuning, _, trace = _until_trace()
+    tuning.apply(Started(request=trace.request))
+    problem = Problem(code="workload_raised", detail="It raised.")
+    tuning.apply(Failed(request_id=trace.request.id, problem=problem))
+    assert tuning.failure is None
+    (trial,) = tuning.actions()
+    assert isinstance(trial.request, MemoryTrial)
+
+    tuning, _, trace = _until_trace()
+    for _ in range(3):
+        (again,) = tuning.actions()
+        assert again.request == trace.request
+        tuning.apply(Started(request=again.request))
+        assert tuning.actions() == ()
+        tuning.apply(AttemptLost(request_id=again.request.id, cause="crashed"))
+    (trial,) = tuning.actions()
+    assert isinstance(trial.request, MemoryTrial)
+
+
+def test_replay_leads_to_the_same_curve() -> None:
+    """A recorded sequence, applied anew, gives the same memory evidence."""
+    driver = _job(**NARROW, predicted_share=0.9)
+    again = replay(make_spec(), driver.sequence)
+    assert again.answer.memory_curve == driver.tuning.answer.memory_curve

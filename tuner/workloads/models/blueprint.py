@@ -47,6 +47,11 @@ class Blueprint:
         return str(self.training.get("attention", "auto"))
 
     @property
+    def experts(self) -> str:
+        """`auto`, `eager`, `batched_mm` or `grouped_mm`."""
+        return str(self.training.get("experts", "auto"))
+
+    @property
     def checkpointing(self) -> bool:
         """Whether activations are computed again in the backward pass."""
         return bool(self.training.get("activation_checkpointing", False))

@@ -36,6 +36,8 @@ def build_entrypoint(blueprint: Blueprint) -> nn.Module:
     function = load_function(str(blueprint.model["target"]), blueprint.places, pointer=POINTER)
     try:
         model = function(**_arguments(function, blueprint))
+    except InvalidWorkload:
+        raise  # too large: known before anything is allocated
     except Exception as error:
         raise failure_of(error, POINTER) from error
     if not isinstance(model, nn.Module):

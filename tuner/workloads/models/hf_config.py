@@ -58,10 +58,12 @@ def build_hf_config(blueprint: Blueprint) -> nn.Module:
     attention = options.get("attn_implementation")
     if blueprint.attention != "auto":
         attention = blueprint.attention
+    # Models without experts take the setting too and do nothing with it.
+    experts = {} if blueprint.experts == "auto" else {"experts_implementation": blueprint.experts}
     try:
         auto_class = getattr(transformers, AUTO_CLASSES[head])
         model: nn.Module = auto_class.from_config(
-            config, attn_implementation=attention, dtype=torch.float32
+            config, attn_implementation=attention, dtype=torch.float32, **experts
         )
     except InvalidWorkload:
         raise
