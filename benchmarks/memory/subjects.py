@@ -64,7 +64,8 @@ def images(size: int, channels: int = 3) -> dict[str, Any]:
 
 def vectors(width: int) -> dict[str, Any]:
     """Describe generated vectors of 1,000 classes."""
-    return {**images(1), "inputs": {"shape": [width], "dtype": "float32"}}
+    inputs = {"shape": [width], "dtype": "float32"}
+    return {**images(1), "inputs": inputs, "num_samples": 5 * SAMPLES}
 
 
 def tokens(length: int, vocabulary: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import Final
 
 from tuner.measuring.tracing.events import AllocationEvents, Mark, Phase
+from tuner.measuring.tracing.needed import dying_blocks
 
 MIB: Final = 2**20
 
@@ -150,7 +151,7 @@ class _Scene:
     def __init__(self, events: AllocationEvents, quirks: Quirks) -> None:
         self._quirks = quirks
         self._sizes = list(events.sizes_bytes)
-        self._dies = _dying(events)
+        self._dies = dying_blocks(events)
         self._kinds = _kinds(len(self._sizes), quirks)
         self._order: list[int] = []
         self._marks: list[Mark] = []
@@ -215,15 +216,6 @@ class _Scene:
     def _new(self, size_bytes: int) -> int:
         self._sizes.append(size_bytes)
         return len(self._sizes) - 1
-
-
-def _dying(events: AllocationEvents) -> set[int]:
-    """Blocks that die before the end: those of a step, not those of the model."""
-    alive: set[int] = set()
-    gone: set[int] = set()
-    for block in events.order:
-        (gone if block in alive else alive).add(block)
-    return gone
 
 
 def _kinds(blocks: int, quirks: Quirks) -> list[Kind]:
