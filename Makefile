@@ -43,6 +43,7 @@ format: install  ## bring every file into shape
 	$(BIN)/ruff format .
 
 bench: install  ## measure speed and memory, side by side with what people write by hand
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'  # the peers
 	@set -e; for bench in benchmarks/*/bench.py; do \
 		echo "== $$bench"; $(BIN)/python "$$bench"; \
 	done
