@@ -209,7 +209,32 @@ class MemoryTrace:
     card: CardModel
 
 
-Request = Inspect | MemoryTrial | MemoryTrace | StepTiming | TrainingRun
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryReplay:
+    """Find the largest size whose requests the allocator would serve, from sizes that ran.
+
+    Args:
+        id: Unique in its job.
+        workload: Whose trials were recorded.
+        recordings: Names of two recordings among the artifacts, of different sizes.
+        limit_bytes: What the allocator may hold.
+        goal_bytes: What may be alive.
+        above: Sizes up to this one are not looked at.
+        up_to: No larger one is.
+        careful: Whether to leave room for what the recordings do not show.
+    """
+
+    id: str
+    workload: Workload
+    recordings: tuple[str, ...]
+    limit_bytes: int
+    goal_bytes: int
+    above: int
+    up_to: int
+    careful: bool
+
+
+Request = Inspect | MemoryTrial | MemoryTrace | MemoryReplay | StepTiming | TrainingRun
 
 
 # ------------------------------------------------------------------------------ results
@@ -290,6 +315,8 @@ class MemoryMeasurement:
         reserved_bytes: Peak that the allocator held (equal to the peak on CPU).
         allocation_retries: Allocator retries after warm-up; more than 0 is not feasible.
         steps: Whole optimizer steps that were run.
+        recording: Name of the artifact that holds what the allocator was asked for; None after
+            out of memory, and where the device has no such history.
         device_seconds: Wall seconds spent.
     """
 
@@ -301,6 +328,7 @@ class MemoryMeasurement:
     reserved_bytes: int
     allocation_retries: int
     steps: int
+    recording: str | None = None
     device_seconds: float
 
     @property
@@ -317,6 +345,20 @@ class MemoryMeasurement:
             self.evaluation_bytes,
             self.reserved_bytes,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryReplayed:
+    """What recorded requests promise.
+
+    Args:
+        micro_batch_size: The largest size that the allocator would serve; the request's
+            `above` where no larger one is, None where the recordings are missing or unlike.
+        device_seconds: Wall seconds spent.
+    """
+
+    micro_batch_size: int | None
+    device_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -508,7 +550,14 @@ class TrainingResult:
     resumed: bool = False
 
 
-Measurement = Inspection | MemoryMeasurement | MemoryPrediction | TimingMeasurement | TrainingResult
+Measurement = (
+    Inspection
+    | MemoryMeasurement
+    | MemoryPrediction
+    | MemoryReplayed
+    | TimingMeasurement
+    | TrainingResult
+)
 
 
 # ------------------------------------------------------------------------------- events
@@ -615,11 +664,13 @@ RECORDS: Final[Mapping[str, type]] = {
         Inspect,
         MemoryTrial,
         MemoryTrace,
+        MemoryReplay,
         StepTiming,
         TrainingRun,
         Inspection,
         MemoryMeasurement,
         MemoryPrediction,
+        MemoryReplayed,
         TimingMeasurement,
         TrainingResult,
         Problem,

@@ -1,12 +1,13 @@
 """The memory probe on simulated cards, beside what people use instead.
 
-    python benchmarks/memory/bench.py [--subjects NAME ...] [--jobs 2] [--out FILE]
+    python benchmarks/memory/bench.py [--subjects NAME ...] [--foreign] [--jobs 2] [--out FILE]
 
 Every case is one workload on one card of the catalogue. Each card has quirks drawn from a seed
 that the prediction cannot see: see `tuner/measuring/quirks.py`. The true maximum is the largest
 size that runs at the whole limit, without the margin, with neither out of memory nor a retry
-after warm-up; it is found by exhaustion. Peers need `pip install lightning accelerate`, and are
-left out where they are missing.
+after warm-up; it is found by exhaustion. The cards serve requests by the very model that the
+probe replays in; with `--foreign` they have an allocator of coarser rules instead. Peers need
+`pip install lightning accelerate`, and are left out where they are missing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.machine import machine_facts  # noqa: E402 - found beside this file's folder
+from benchmarks.memory.foreign import ForeignAllocator  # noqa: E402
 from benchmarks.memory.peers import PEERS, Found  # noqa: E402
 from benchmarks.memory.rig import Rig  # noqa: E402
 from benchmarks.memory.subjects import CARDS, SUBJECTS, cases  # noqa: E402
@@ -58,7 +61,10 @@ def main() -> None:
     arguments = _arguments()
     began = time.time()
     rows: list[dict[str, Any]] = []
-    work = [(name, arguments.seeds, arguments.peer_seeds) for name in arguments.subjects]
+    work = [
+        (name, arguments.seeds, arguments.peer_seeds, arguments.foreign)
+        for name in arguments.subjects
+    ]
     if arguments.jobs == 1:
         found: Iterable[list[dict[str, Any]]] = map(run_subject, work)
         rows = [row for some in found for row in some]
@@ -68,6 +74,7 @@ def main() -> None:
     document = {
         "machine": machine_facts(),
         "device": "simulated cards; no real one was used",
+        "allocator": "other rules than the model's" if arguments.foreign else "torch's, modelled",
         "peers": {name: _version(name) for name in ("lightning", "accelerate")},
         "seeds_tuned_on": list(TUNED_ON),
         "seeds_reported": list(arguments.seeds),
@@ -83,9 +90,9 @@ def main() -> None:
         arguments.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def run_subject(work: tuple[str, Sequence[int], int]) -> list[dict[str, Any]]:
+def run_subject(work: tuple[str, Sequence[int], int, bool]) -> list[dict[str, Any]]:
     """Run all cases of one subject."""
-    name, seeds, peer_seeds = work
+    name, seeds, peer_seeds, foreign = work
     warnings.simplefilter("ignore")
     traces = Traces(SUBJECTS[name])
     gc.freeze()  # the finders collect garbage at every trial; traces are none
@@ -94,7 +101,8 @@ def run_subject(work: tuple[str, Sequence[int], int]) -> list[dict[str, Any]]:
         runs = []
         for position, seed in enumerate(seeds):
             card = simulated(case.card, seed)
-            rig = Rig(subject=case.subject, card=card, events_at=traces.at)
+            card = replace(card, allocator=ForeignAllocator) if foreign else card
+            rig = Rig(subject=case.subject, card=card, events_at=traces.at, margin=MARGIN)
             runs.append(run_case(rig, traces, seed, with_peers=position < peer_seeds))
         rows.append(
             {
@@ -115,8 +123,8 @@ def run_case(rig: Rig, traces: Traces, seed: int, *, with_peers: bool) -> dict[s
     """Run every method on one card; return what each came to."""
     budget = Budget.of(rig.card.limit_bytes, margin=MARGIN, upper=rig.subject.upper)
     found = {
-        "probe": _sum_up(probe(traces.predict, rig.measure, budget)),
-        "growth alone": _sum_up(probe(None, rig.measure, budget)),
+        "probe": _sum_up(probe(traces.predict, rig.measure, rig.replay, budget)),
+        "growth alone": _sum_up(probe(None, rig.measure, rig.replay, budget)),
     }
     if with_peers:
         found |= {name: _as_row(PEERS[name](_runs(rig), rig.subject.upper)) for name in _peers()}
@@ -213,6 +221,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--subjects", nargs="*", default=list(CARDS), choices=list(CARDS))
     parser.add_argument("--seeds", nargs="*", type=int, default=list(REPORTED))
     parser.add_argument("--peer-seeds", type=int, default=PEER_SEEDS)
+    parser.add_argument("--foreign", action="store_true", help="cards with another allocator")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=RESULT)
     return parser.parse_args()

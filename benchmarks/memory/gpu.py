@@ -33,13 +33,22 @@ from tuner.cards import Card, card_named  # noqa: E402
 from tuner.deciding.feasibility import Budget, ran_freely  # noqa: E402
 from tuner.deciding.predicted import live_bytes  # noqa: E402
 from tuner.deciding.probing import ACCUMULATION, Probe, probe  # noqa: E402
+from tuner.deciding.replayed import Question  # noqa: E402
 from tuner.errors import TunerError  # noqa: E402
 from tuner.measuring.dispatch import Measuring  # noqa: E402
+from tuner.measuring.replaying import replay_memory  # noqa: E402
+from tuner.measuring.replaying.recording import save  # noqa: E402
 from tuner.measuring.simulated import simulated  # noqa: E402
 from tuner.measuring.tracing.prediction import predict, predicted_peak  # noqa: E402
 from tuner.measuring.tracing.trace import Tracer  # noqa: E402
 from tuner.places import Places  # noqa: E402
-from tuner.records import MemoryMeasurement, MemoryTrial, PredictedPeak, Workload  # noqa: E402
+from tuner.records import (  # noqa: E402
+    MemoryMeasurement,
+    MemoryReplay,
+    MemoryTrial,
+    PredictedPeak,
+    Workload,
+)
 
 RESULT: Final = ROOT / "benchmarks" / "results" / "memory-gpu.json"
 LINES: Final = ROOT / "benchmarks" / "results" / "memory-gpu.jsonl"
@@ -114,14 +123,14 @@ def run_case(name: str, card_name: str, device: str) -> dict[str, Any]:
         make = _on_card if device == "cuda" else _on_simulated
         try:
             foresee, measure = make(subject.workload, card, places)
-            row |= measured_case(subject, card, foresee, measure)
+            row |= measured_case(subject, card, places, foresee, measure)
         except TunerError as error:
             row["problem"] = dataclasses.asdict(error.problem)
     return row | {"seconds": round(time.monotonic() - began, 1)}
 
 
 def measured_case(
-    subject: Subject, card: Card, foresee: Predict, measure: Measure
+    subject: Subject, card: Card, places: Places, foresee: Predict, measure: Measure
 ) -> dict[str, Any]:
     """Run the probe and the bisection; return what they came to."""
     budget = Budget.of(card.usable_bytes, margin=MARGIN, upper=subject.upper)
@@ -140,8 +149,24 @@ def measured_case(
             )
         return ran[size]
 
+    def replay(asked: Question) -> int | None:
+        request = MemoryReplay(
+            id="replay",
+            workload=subject.workload,
+            recordings=asked.recordings,
+            limit_bytes=budget.limit_bytes,
+            goal_bytes=budget.goal_bytes,
+            above=asked.above,
+            up_to=asked.up_to,
+            careful=asked.careful,
+        )
+        found = replay_memory(request, places)
+        replays.append(dataclasses.asdict(asked) | dataclasses.asdict(found))
+        return found.micro_batch_size
+
     began = time.monotonic()
-    result = probe(foresee, run, budget)
+    replays: list[dict[str, Any]] = []
+    result = probe(foresee, run, replay, budget)
     probed = time.monotonic() - began
     maximum = bisected(run, result.max_micro_batch_size, subject.upper)
     return {
@@ -152,6 +177,7 @@ def measured_case(
         "probe_seconds": round(probed, 1),
         "predicted": [dataclasses.asdict(point) for point in result.points],
         "measured": [dataclasses.asdict(trial) for trial in result.trials],
+        "replays": replays,
         "errors": errors(result),
     }
 
@@ -219,7 +245,11 @@ def _on_simulated(workload: Workload, card: Card, places: Places) -> tuple[Predi
 
     def measure(trial: MemoryTrial) -> MemoryMeasurement:
         events = tracer.trace(trial.micro_batch_size, trial.accumulation).events
-        return simulation.measure(events, trial)
+        result = simulation.measure(events, trial)
+        if result.out_of_memory:
+            return result
+        name = save(places.artifacts, simulation.recording(events, trial.micro_batch_size))
+        return dataclasses.replace(result, recording=name)
 
     def foresee(sizes: tuple[int, ...]) -> Sequence[PredictedPeak]:
         return [predicted_peak(tracer.trace(m, ACCUMULATION), card.model()) for m in sizes]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from benchmarks.memory.subjects import Subject
 from tuner.deciding.probing import ACCUMULATION
+from tuner.deciding.replayed import Question
+from tuner.measuring.allocating.events import AllocationEvents
+from tuner.measuring.replaying.replay import largest_served
 from tuner.measuring.simulated import SimulatedCard
-from tuner.measuring.tracing.events import AllocationEvents
 from tuner.records import MemoryMeasurement, MemoryTrial
+
+RECORDED: Final = "size-"
+"""What a recording is called here, before its size."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,11 +26,13 @@ class Rig:
         subject: What is trained.
         card: What it is trained on.
         events_at: Its events at a size.
+        margin: Share of the limit that live bytes leave free.
     """
 
     subject: Subject
     card: SimulatedCard
     events_at: Callable[[int], AllocationEvents]
+    margin: float
     _known: dict[int, MemoryMeasurement] = field(default_factory=dict)
 
     def measure(self, size: int) -> MemoryMeasurement:
@@ -37,8 +45,24 @@ class Rig:
                 accumulation=ACCUMULATION,
                 limit_bytes=self.card.limit_bytes,
             )
-            self._known[size] = self.card.measure(self.events_at(size), trial)
+            result = self.card.measure(self.events_at(size), trial)
+            named = None if result.out_of_memory else f"{RECORDED}{size}"
+            self._known[size] = replace(result, recording=named)
         return self._known[size]
+
+    def replay(self, question: Question) -> int | None:
+        """Answer from what the card was asked for at the sizes that a question names."""
+        sizes = sorted(int(name.removeprefix(RECORDED)) for name in question.recordings)
+        low, high = (self.card.recording(self.events_at(size), size) for size in sizes)
+        return largest_served(
+            low,
+            high,
+            limit_bytes=self.card.limit_bytes,
+            goal_bytes=int(self.card.limit_bytes * (1.0 - self.margin)),
+            above=question.above,
+            up_to=question.up_to,
+            careful=question.careful,
+        )
 
     def runs(self, size: int) -> bool:
         """Whether a size runs without out of memory and without a retry after warm-up."""

@@ -15,10 +15,10 @@ from typing import Final
 
 from benchmarks.memory.subjects import Subject
 from tuner.deciding.probing import ACCUMULATION
+from tuner.measuring.allocating.allocator import CachingAllocator
+from tuner.measuring.allocating.events import AllocationEvents, Phase
+from tuner.measuring.allocating.needed import needed_bytes
 from tuner.measuring.quirks import settled
-from tuner.measuring.tracing.allocator import CachingAllocator
-from tuner.measuring.tracing.events import AllocationEvents, Phase
-from tuner.measuring.tracing.needed import needed_bytes
 from tuner.measuring.tracing.trace import Tracer
 from tuner.places import Places
 from tuner.records import CardModel, PredictedPeak

@@ -21,6 +21,8 @@ from tuner.records import (
     Measurement,
     MemoryMeasurement,
     MemoryPrediction,
+    MemoryReplay,
+    MemoryReplayed,
     MemoryTrace,
     MemoryTrial,
     NoiseWindow,
@@ -46,6 +48,8 @@ class World:
         predicted_share: What a trace predicts of the bytes that are really taken; 0 for a
             workload that cannot be traced.
         predicted_less_bytes: What a trace does not see besides, whatever the size.
+        records_requests: Whether memory trials are recorded.
+        replays: Whether recordings are found when they are replayed.
         scatter: Standard deviation of ln steps between seeds.
     """
 
@@ -63,6 +67,8 @@ class World:
     limit_bytes: int = 10**12
     predicted_share: float = 1.0
     predicted_less_bytes: int = 0
+    records_requests: bool = False
+    replays: bool = True
     target_loss: float = 0.1
     scatter: float = 0.0
     diverges_above: float = 8.0
@@ -81,6 +87,8 @@ class World:
                 return self._memory(request)
             case MemoryTrace():
                 return self._trace(request)
+            case MemoryReplay():
+                return self._replay(request)
             case StepTiming():
                 return self._timing(request)
             case TrainingRun():
@@ -134,17 +142,26 @@ class World:
 
     def _memory(self, request: MemoryTrial) -> MemoryMeasurement:
         peak = self.peak_bytes(request.micro_batch_size)
+        out_of_memory = peak > request.limit_bytes
+        is_recorded = self.records_requests and not out_of_memory
         return MemoryMeasurement(
             micro_batch_size=request.micro_batch_size,
-            out_of_memory=peak > request.limit_bytes,
+            out_of_memory=out_of_memory,
             forward_backward_bytes=peak,
             optimizer_bytes=self.bytes_fixed * 2,
             evaluation_bytes=self.bytes_fixed,
             reserved_bytes=peak,
             allocation_retries=0,
             steps=3,
+            recording=f"of {request.micro_batch_size}" if is_recorded else None,
             device_seconds=0.5,
         )
+
+    def _replay(self, request: MemoryReplay) -> MemoryReplayed:
+        """Promise the largest size that the law allows."""
+        size = (request.goal_bytes - self.bytes_fixed) // self.bytes_per_sample
+        promised = max(request.above, min(size, request.up_to)) if self.replays else None
+        return MemoryReplayed(micro_batch_size=promised, device_seconds=0.1)
 
     def _trace(self, request: MemoryTrace) -> MemoryPrediction:
         """Predict by the law, as wrongly as the world was told to."""

@@ -24,11 +24,9 @@ from tuner.deciding.predicted import (
     FIRST_SHARE,
     PHASES,
     ROOM,
-    SERVED,
     Peak,
     demand_bytes,
     largest_within,
-    packing,
     phase_bytes,
     stretch,
 )
@@ -46,9 +44,6 @@ BACK: Final = 0.97
 WORTH_TRYING: Final = 0.02
 """A solution this much above the largest size that fitted is worth a trial."""
 
-LINE: Final = 2
-"""Trials that a line is fitted through."""
-
 MAX_TRIALS: Final = 4
 """Trials at most, where the prediction holds up."""
 
@@ -57,12 +52,6 @@ MAX_TRIALS_AFTER_SURPRISE: Final = 6
 
 AIM: Final = 0.998
 """Share of the goal that a solution aims at, so that a fit's last digits cost no trial."""
-
-NARROW: Final = 0.08
-"""A gap between live bytes and the goal of at most this share of the size may be packing."""
-
-INTO_GAP: Final = 0.75
-"""Share of such a gap that is entered."""
 
 SAME: Final = 0.01
 """Predictions that differ by less than this share say nothing of a slope."""
@@ -122,34 +111,7 @@ def next_size(
     if len(good) == 1 and demand(budget.upper) > CALIBRATED_ROOM * budget.goal_bytes:
         careful = int(SECOND_SHARE * solution)
         return careful if careful > largest else _worth(largest, solution)
-    return _worth(largest, solution) or _into_room(points, trials, good, budget)
-
-
-def size_to_recheck(
-    points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement], budget: Budget
-) -> int | None:
-    """Choose a size to trace before it is run, where the line has just been fitted.
-
-    How well the allocator can pack a step changes from size to size; near the limit that
-    decides, and a trace costs no device.
-
-    Args:
-        points: The predicted curve, by size.
-        trials: What was run so far.
-        budget: What to keep to.
-
-    Returns:
-        The size whose tensors are as large as the device's at the solution, if it was not
-        traced; None if there is nothing to be learned.
-    """
-    good = fitting(trials, budget.goal_bytes)
-    if not LINE <= len(trials) == len(good) < MAX_TRIALS:
-        return None
-    scale, size = _scale(points, trials), solved(points, trials, budget)
-    if len(trials) > LINE:
-        size = _into_room(points, trials, good, budget) or 0
-    size = min(int(scale * size), budget.upper)
-    return None if size in {0, *(point.micro_batch_size for point in points)} else size
+    return _worth(largest, solution)
 
 
 def solved(
@@ -242,44 +204,6 @@ def _after_failure(
 def _worth(largest: int, solution: int) -> int | None:
     gain = solution - largest
     return solution if gain >= max(1.0, WORTH_TRYING * largest) else None
-
-
-def _into_room(
-    points: Sequence[PredictedPeak],
-    trials: Sequence[MemoryMeasurement],
-    good: Sequence[MemoryMeasurement],
-    budget: Budget,
-) -> int | None:
-    """Spend a trial that is left on room that three sizes have shown.
-
-    Either what the allocator holds leaves some. Or live bytes do, and only the packing was
-    foreseen to be bad: that changes from size to size by a few per cent, so a gap of that
-    width is entered most of the way, unless a trace of that very size says no.
-    """
-    if len(good) <= LINE or len(good) < len(trials):
-        return None
-    before, last = good[-2:]
-    largest = last.micro_batch_size
-    slope = (last.live_bytes - before.live_bytes) / (largest - before.micro_batch_size)
-    if slope <= 0.0:
-        return None
-    held = last.reserved_bytes / max(1, last.live_bytes)
-    left = AIM * budget.goal_bytes - last.live_bytes
-    room = min((SERVED * budget.limit_bytes - last.reserved_bytes) / held, left)
-    size = min(largest + int(room / slope), budget.upper)
-    gap = min(int(left / slope), budget.upper - largest)
-    inside = largest + int(INTO_GAP * gap)
-    if gap <= NARROW * largest and inside > size:
-        live = last.live_bytes + slope * (inside - largest)
-        needed = live * packing(points, _scale(points, trials) * inside)
-        size = inside if needed <= AIM * budget.limit_bytes else size
-    return _worth(largest, size)
-
-
-def _scale(points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement]) -> float:
-    """By what factor tensors are larger on the device than predicted."""
-    ran = sorted(filter(ran_freely, trials), key=lambda trial: trial.micro_batch_size)
-    return max(_line(points, PHASES[0], ran).slopes)
 
 
 def _most_trials(trials: Sequence[MemoryMeasurement], good: Sequence[MemoryMeasurement]) -> int:

@@ -1,8 +1,10 @@
 """Memory: the largest micro-batch that runs, predicted by a trace, then confirmed by trials.
 
-The trace computes nothing and tells the shape of the curve; about three trials calibrate and
-confirm it (`calibrated.py`). A workload that cannot be traced is grown carefully instead
-(`growth.py`), and the answer says so. Only sizes that were run for real are ever returned.
+The trace computes nothing and tells the shape of the curve; two trials calibrate it
+(`calibrated.py`). Where devices tell what their allocator was asked for, a replay of those two
+names the size that is run last (`replayed.py`). A workload that cannot be traced is grown
+carefully instead (`growth.py`), and the answer says so. Only sizes that were run for real are
+ever returned.
 """
 
 from __future__ import annotations
@@ -14,11 +16,20 @@ from tuner.deciding.feasibility import Budget, fits
 from tuner.deciding.history import Entry
 from tuner.deciding.job import Job, Wants, failure_of, stopped_early
 from tuner.deciding.memory_curve import MemoryCurve
-from tuner.deciding.probing import ACCUMULATION, merged, next_size, sizes_to_trace
+from tuner.deciding.probing import (
+    ACCUMULATION,
+    merged,
+    next_size,
+    question,
+    sizes_to_trace,
+)
+from tuner.deciding.replayed import Question
 from tuner.records import (
     CardModel,
     MemoryMeasurement,
     MemoryPrediction,
+    MemoryReplay,
+    MemoryReplayed,
     MemoryTrace,
     MemoryTrial,
     PredictedPeak,
@@ -34,14 +45,21 @@ class _Search:
         not_predicted: Why a trace gave none; None if none failed.
         tracing: The sizes that are being traced, or are to be; empty when all is traced.
         trials: Trials that have a result, in order.
-        size: Size to run next; None when the search is over or still traces.
+        question: What a replay of recordings has to find first; None when none has to.
+        size: Size to run next; None when the search is over, still traces or replays.
     """
 
     points: tuple[PredictedPeak, ...]
     not_predicted: str | None
     tracing: tuple[int, ...]
     trials: tuple[MemoryMeasurement, ...]
+    question: Question | None
     size: int | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the largest size is known."""
+        return not self.tracing and self.question is None and self.size is None
 
 
 def finding(job: Job) -> MemoryCurve | None:
@@ -52,7 +70,7 @@ def finding(job: Job) -> MemoryCurve | None:
         TunerError: A trial raised, or the budget ended first.
     """
     search = _search(job)
-    if search.tracing or search.size is not None:
+    if not search.is_over:
         if job.over:
             raise stopped_early(job, "memory")
         return None
@@ -75,6 +93,9 @@ def wants(job: Job) -> Wants:
         trace = _trace(job, f"memory-trace-{len(_traces(job))}", search.tracing)
         is_open = any(not entry.ended for entry in _traces(job))
         return Wants() if is_open else Wants(requests=(trace,))
+    if search.question is not None:
+        replay = _replay(job, _replay_id(search.trials), search.question)
+        return Wants() if replay.id in job.history else Wants(requests=(replay,))
     request_id = f"memory-{len(search.trials)}"
     if search.size is None or request_id in job.history:
         return Wants()
@@ -102,10 +123,31 @@ def _search(job: Job) -> _Search:
     points, budget = _points(traces), _budget(job)
     reason = next(filter(None, map(_why_not, traces)), None)
     tracing = _under_way(traces)
-    if not tracing and reason is None:
-        tracing = sizes_to_trace(points, trials, budget, traces=len(traces))
-    size = None if tracing else next_size(points, trials, budget)
-    return _Search(points=points, not_predicted=reason, tracing=tracing, trials=trials, size=size)
+    if not tracing and reason is None and not trials:
+        tracing = sizes_to_trace(points, budget, traces=len(traces))
+    asked = None if tracing else question(points, trials, budget)
+    replay = job.history.get(_replay_id(trials))
+    size = None
+    if asked is None or (replay is not None and replay.ended):
+        promised = None if asked is None or replay is None else _promised(replay)
+        size, asked = None if tracing else next_size(points, trials, promised, budget), None
+    return _Search(
+        points=points,
+        not_predicted=reason,
+        tracing=tracing,
+        trials=trials,
+        question=asked,
+        size=size,
+    )
+
+
+def _replay_id(trials: Sequence[MemoryMeasurement]) -> str:
+    return f"memory-replay-{len(trials)}"
+
+
+def _promised(replay: Entry) -> int | None:
+    """Read what a replay found; one that failed found nothing, and the curve has to do."""
+    return replay.result.micro_batch_size if isinstance(replay.result, MemoryReplayed) else None
 
 
 def _under_way(traces: Sequence[Entry]) -> tuple[int, ...]:
@@ -137,6 +179,19 @@ def _trace(job: Job, request_id: str, sizes: tuple[int, ...]) -> MemoryTrace:
         micro_batch_sizes=sizes,
         accumulation=ACCUMULATION,
         card=card,
+    )
+
+
+def _replay(job: Job, request_id: str, asked: Question) -> MemoryReplay:
+    return MemoryReplay(
+        id=request_id,
+        workload=job.workload,
+        recordings=asked.recordings,
+        limit_bytes=_device_limit_bytes(job),
+        goal_bytes=limit_bytes(job),
+        above=asked.above,
+        up_to=asked.up_to,
+        careful=asked.careful,
     )
 
 

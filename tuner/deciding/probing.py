@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tuner.deciding import calibrated, growth, predicted
+from tuner.deciding import calibrated, growth, predicted, replayed
 from tuner.deciding.feasibility import Budget, fitting
+from tuner.deciding.replayed import Question
 from tuner.records import MemoryMeasurement, PredictedPeak
 
 ACCUMULATION: Final = 2
@@ -19,10 +20,6 @@ ACCUMULATION: Final = 2
 
 MAX_TRACES: Final = 3
 """Traces before the trials at most: of two large sizes, of the solution, and once more of it."""
-
-
-RECHECKS: Final = 2
-"""Traces of single sizes between the trials at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,39 +38,40 @@ class Probe:
 
 
 def sizes_to_trace(
-    points: Sequence[PredictedPeak],
-    trials: Sequence[MemoryMeasurement],
-    budget: Budget,
-    *,
-    traces: int,
+    points: Sequence[PredictedPeak], budget: Budget, *, traces: int
 ) -> tuple[int, ...]:
-    """Choose what to trace next: the curve before the trials, the solution in their midst.
+    """Choose what to trace next, before the trials.
 
     Args:
         points: The predicted curve, by size.
-        trials: What was run so far, in order.
         budget: What to keep to.
         traces: Traces that were made.
 
     Returns:
         Sizes; none where there is nothing to be learned.
     """
-    if not trials:
-        return predicted.sizes_to_trace(points, budget) if traces < MAX_TRACES else ()
-    if not points or traces >= MAX_TRACES + RECHECKS:
-        return ()
-    size = calibrated.size_to_recheck(points, trials, budget)
-    return () if size is None else (size,)
+    return predicted.sizes_to_trace(points, budget) if traces < MAX_TRACES else ()
+
+
+def question(
+    points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement], budget: Budget
+) -> Question | None:
+    """Say what a replay of recorded requests has to find; None where there is nothing."""
+    return replayed.question(trials, budget, traced=bool(points))
 
 
 def next_size(
-    points: Sequence[PredictedPeak], trials: Sequence[MemoryMeasurement], budget: Budget
+    points: Sequence[PredictedPeak],
+    trials: Sequence[MemoryMeasurement],
+    promised: int | None,
+    budget: Budget,
 ) -> int | None:
-    """Choose the next size to run, by the prediction or, without one, by growth.
+    """Choose the next size to run: by a replay, else by the prediction, else by growth.
 
     Args:
         points: The predicted curve, by size; empty where there is none.
         trials: What was run so far, in order.
+        promised: What the replay after the last trial found; None where there was none.
         budget: What to keep to.
 
     Returns:
@@ -82,6 +80,10 @@ def next_size(
     Raises:
         NoFeasibleBatch: One sample was run and did not fit.
     """
+    if promised is not None:
+        return replayed.next_size(promised, trials, budget)
+    if replayed.is_exhausted(trials, budget, traced=bool(points)):
+        return None
     if points:
         return calibrated.next_size(points, trials, budget)
     return growth.next_size(trials, budget)
@@ -90,6 +92,7 @@ def next_size(
 def probe(
     predict: Callable[[tuple[int, ...]], Sequence[PredictedPeak]] | None,
     measure: Callable[[int], MemoryMeasurement],
+    replay: Callable[[Question], int | None],
     budget: Budget,
 ) -> Probe:
     """Find the largest micro-batch.
@@ -97,6 +100,7 @@ def probe(
     Args:
         predict: From sizes to predicted peaks; None where nothing can be traced.
         measure: Runs one size at the limit without the margin.
+        replay: Answers a question from recordings; None where it cannot.
         budget: What to keep to.
 
     Returns:
@@ -105,21 +109,28 @@ def probe(
     Raises:
         NoFeasibleBatch: One sample was run and did not fit.
     """
-    points: tuple[PredictedPeak, ...] = ()
+    points = _curve(predict, budget) if predict is not None else ()
     trials: list[MemoryMeasurement] = []
-    traces = 0
     while True:
-        sizes = sizes_to_trace(points, trials, budget, traces=traces) if predict else ()
-        if predict is not None and sizes:
-            points = merged(points, predict(sizes))
-            traces += 1
-            continue
-        size = next_size(points, trials, budget)
+        asked = question(points, trials, budget)
+        promised = None if asked is None else replay(asked)
+        size = next_size(points, trials, promised, budget)
         if size is None:
             break
         trials.append(measure(size))
     largest = fitting(trials, budget.goal_bytes)[-1].micro_batch_size
     return Probe(points=points, trials=tuple(trials), max_micro_batch_size=largest)
+
+
+def _curve(
+    predict: Callable[[tuple[int, ...]], Sequence[PredictedPeak]], budget: Budget
+) -> tuple[PredictedPeak, ...]:
+    points: tuple[PredictedPeak, ...] = ()
+    for traces in range(MAX_TRACES):
+        sizes = sizes_to_trace(points, budget, traces=traces)
+        if sizes:
+            points = merged(points, predict(sizes))
+    return points
 
 
 def merged(

@@ -26,7 +26,7 @@ from tuner.recommendation import (
 from tuner.records import BatchPlan, TrainingRun
 from tuner.spec import CosineSchedule, digest
 
-ALGORITHM_VERSION: Final = 2
+ALGORITHM_VERSION: Final = 3
 """Part of the fingerprint; raised when the same measurements would give another answer."""
 
 NEAR_PEAK: Final = 0.98

@@ -15,6 +15,7 @@ from tuner.measuring.inspect import inspect
 from tuner.measuring.memory import measure_memory
 from tuner.measuring.meters import limited
 from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
+from tuner.measuring.replaying import replay_memory
 from tuner.measuring.simulated import is_simulated, measure_simulated
 from tuner.measuring.timing import measure_timing
 from tuner.measuring.tracing import predict
@@ -24,6 +25,7 @@ from tuner.places import Places
 from tuner.records import (
     Inspect,
     Measurement,
+    MemoryReplay,
     MemoryTrace,
     MemoryTrial,
     Request,
@@ -70,7 +72,9 @@ class Measuring:
                 its traceback where code of the model or the data raised.
         """
         began = time.perf_counter()
-        if isinstance(request, MemoryTrace) or is_simulated(request.workload.accelerator):
+        if isinstance(request, MemoryTrace | MemoryReplay) or is_simulated(
+            request.workload.accelerator
+        ):
             return self._without_device(request)
         device = None
         try:
@@ -91,8 +95,10 @@ class Measuring:
                 release(device)
 
     def _without_device(self, request: Request) -> Measurement:
-        """Predict memory, or simulate a trial; this touches no device, so it needs none."""
+        """Predict memory, replay or simulate a trial; this touches no device, so needs none."""
         try:
+            if isinstance(request, MemoryReplay):
+                return replay_memory(request, self.places)
             if not isinstance(request, MemoryTrace):
                 return measure_simulated(request, self.places)
             return predict(

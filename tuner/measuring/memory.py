@@ -13,6 +13,8 @@ from tuner.measuring.batches import Batches
 from tuner.measuring.evaluation import look
 from tuner.measuring.meters import Meter, metered
 from tuner.measuring.out_of_memory import forget, is_out_of_memory
+from tuner.measuring.replaying.cuda_history import CudaHistory, cuda_history
+from tuner.measuring.replaying.recording import Recording, save
 from tuner.measuring.step import TrainingStep
 from tuner.measuring.workbench import Workbench, eagerly
 from tuner.records import MemoryMeasurement, MemoryTrial
@@ -40,8 +42,13 @@ class Phases(Protocol):
 
 @dataclass(slots=True)
 class _Peaks:
-    """Highest peaks so far, by phase."""
+    """Highest peaks so far, by phase.
 
+    Args:
+        history: What the allocator is asked for; None where the device does not tell.
+    """
+
+    history: CudaHistory | None = None
     forward_backward_bytes: int = 0
     optimizer_bytes: int = 0
     evaluation_bytes: int = 0
@@ -54,6 +61,8 @@ class _Peaks:
     def during(self, phase: str, meter: Meter) -> Iterator[None]:
         """Note the peak of a phase, also of one that memory ends."""
         meter.begin()
+        if self.history is not None:
+            self.history.mark(phase, self.steps)
         try:
             yield
         finally:
@@ -82,10 +91,14 @@ def measure_memory(load_bench: Callable[[], Workbench], request: MemoryTrial) ->
     Returns:
         Peaks by phase. After out of memory, those seen before it.
     """
-    peaks = _Peaks()
+    peaks, recording = _Peaks(), None
     try:
         bench = load_bench()
-        with seeded(bench.workload.data_seed), metered(bench.device, request.limit_bytes) as meter:
+        with (
+            seeded(bench.workload.data_seed),
+            metered(bench.device, request.limit_bytes) as meter,
+            cuda_history(bench.device) as peaks.history,
+        ):
             run_trial(
                 bench,
                 meter,
@@ -94,6 +107,7 @@ def measure_memory(load_bench: Callable[[], Workbench], request: MemoryTrial) ->
                 accumulation=request.accumulation,
             )
             peaks.retries = meter.retries() - peaks.retries_of_warm_up
+            recording = _recorded(peaks, bench, request)
         out_of_memory = False
     except Exception as error:
         if not is_out_of_memory(error):
@@ -109,8 +123,18 @@ def measure_memory(load_bench: Callable[[], Workbench], request: MemoryTrial) ->
         reserved_bytes=peaks.reserved_bytes,
         allocation_retries=peaks.retries,
         steps=peaks.steps,
+        recording=None if out_of_memory else recording,
         device_seconds=0.0,
     )
+
+
+def _recorded(peaks: _Peaks, bench: Workbench, request: MemoryTrial) -> str | None:
+    """Keep what the allocator was asked for, and name the file."""
+    events = None if peaks.history is None else peaks.history.events()
+    if events is None:
+        return None
+    recording = Recording(micro_batch_size=request.micro_batch_size, events=events)
+    return save(bench.places.artifacts, recording)
 
 
 def worst_rows(batches: Batches, count: int) -> torch.Tensor:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
-from tuner.measuring.tracing.events import AllocationEvents, Mark, Phase
-from tuner.measuring.tracing.needed import dying_blocks
+from tuner.measuring.allocating.events import AllocationEvents, Mark, Phase
+from tuner.measuring.allocating.needed import dying_blocks
 
 MIB: Final = 2**20
 

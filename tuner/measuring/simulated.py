@@ -11,14 +11,15 @@ memory and allocator retries come of the same limit, rounding, caching and fragm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tuner.cards import card_named
 from tuner.errors import InvalidWorkload
+from tuner.measuring.allocating.allocator import CachingAllocator
+from tuner.measuring.allocating.events import AllocationEvents, Phase
 from tuner.measuring.quirks import Quirks, disturbed, drawn_quirks
-from tuner.measuring.tracing.allocator import CachingAllocator
-from tuner.measuring.tracing.events import AllocationEvents, Phase
+from tuner.measuring.replaying.recording import Recording, numbered, save
 from tuner.measuring.tracing.trace import NotTraceable, Tracer
 from tuner.places import Places
 from tuner.records import CardModel, MemoryMeasurement, MemoryTrial, Request
@@ -37,6 +38,7 @@ class SimulatedCard:
         context_bytes: What the driver's context takes.
         library_bytes: What libraries hold outside of torch's tensors.
         quirks: What it does besides what a trace says; None for a card without any.
+        allocator: Serves its requests.
     """
 
     name: str
@@ -44,6 +46,7 @@ class SimulatedCard:
     context_bytes: int
     library_bytes: int = 0
     quirks: Quirks | None = None
+    allocator: type[CachingAllocator] = CachingAllocator
 
     @property
     def limit_bytes(self) -> int:
@@ -72,7 +75,7 @@ class SimulatedCard:
             Peaks by phase; after out of memory, those seen before it.
         """
         limit = min(self.limit_bytes, request.limit_bytes)
-        replay = CachingAllocator(limit).replay(self.disturbed(events))
+        replay = self.allocator(limit).replay(self.disturbed(events))
         live = {phase: peaks.live_bytes for phase, peaks in replay.peaks.items()}
         return MemoryMeasurement(
             micro_batch_size=request.micro_batch_size,
@@ -85,6 +88,11 @@ class SimulatedCard:
             steps=replay.steps,
             device_seconds=0.0,
         )
+
+    def recording(self, events: AllocationEvents, micro_batch_size: int) -> Recording:
+        """Tell what a card's memory history would."""
+        asked = numbered(self.disturbed(events))
+        return Recording(micro_batch_size=micro_batch_size, events=asked)
 
     def disturbed(self, events: AllocationEvents) -> AllocationEvents:
         """Say what the card really is asked for."""
@@ -160,4 +168,8 @@ def measure_simulated(request: Request, places: Places) -> MemoryMeasurement:
         raise InvalidWorkload(
             f"A simulated card runs what can be traced, and this cannot: {error}"
         ) from error
-    return card.measure(events, request)
+    result = card.measure(events, request)
+    if result.out_of_memory:
+        return result
+    recording = card.recording(events, request.micro_batch_size)
+    return replace(result, recording=save(places.artifacts, recording))

@@ -56,6 +56,7 @@ def _find(
     found = probe(
         lambda sizes: [law.predicted(size, share=share, less=less) for size in sizes],
         lambda size: run(law, size, limit, retries_above=retries_above),
+        lambda _: None,
         budget,
     )
     return Found(points=found.points, trials=found.trials, goal_bytes=budget.goal_bytes)
@@ -175,6 +176,7 @@ def test_holes_between_tensors_count_against_the_limit() -> None:
     found = probe(
         lambda sizes: [law.predicted(size, fragmented=1.2) for size in sizes],
         lambda size: run(law, size, 22_000_000, fragmented=1.2),
+        lambda _: None,
         budget,
     )
     best = int(22_000_000 / 1.2 - 2_000_000) // 100_000

@@ -10,11 +10,11 @@ import pytest
 from tests.tuner.measuring.tracing.subjects import workload_of
 from tuner.cards import card_named
 from tuner.errors import InvalidWorkload
+from tuner.measuring.allocating.events import AllocationEvents, Mark, Phase, requested_peaks
+from tuner.measuring.allocating.needed import needed_bytes
 from tuner.measuring.dispatch import Measuring
 from tuner.measuring.quirks import FIXED_BYTES, GROWTH, disturbed, drawn_quirks, settled
 from tuner.measuring.simulated import SimulatedCard, simulated
-from tuner.measuring.tracing.events import AllocationEvents, Mark, Phase, requested_peaks
-from tuner.measuring.tracing.needed import needed_bytes
 from tuner.places import Places
 from tuner.records import Inspect, MemoryMeasurement, MemoryTrial
 

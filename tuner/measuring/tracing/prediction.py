@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from tuner.errors import InvalidWorkload
-from tuner.measuring.tracing.allocator import CachingAllocator
-from tuner.measuring.tracing.events import Phase, requested_peaks
-from tuner.measuring.tracing.needed import needed_bytes
+from tuner.measuring.allocating.allocator import CachingAllocator
+from tuner.measuring.allocating.events import Phase, requested_peaks
+from tuner.measuring.allocating.needed import needed_bytes
 from tuner.measuring.tracing.trace import NotTraceable, Trace, Tracer
 from tuner.places import Places
 from tuner.records import CardModel, MemoryPrediction, PredictedPeak, Workload

@@ -15,10 +15,10 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._pytree import tree_leaves
 
+from tuner.measuring.allocating.events import AllocationEvents, Mark, Phase
 from tuner.measuring.meters import Meter
 from tuner.measuring.step import TrainingStep
 from tuner.measuring.tracing.attention import work_space_bytes
-from tuner.measuring.tracing.events import AllocationEvents, Mark, Phase
 from tuner.measuring.tracing.kernels import corrected, shaped
 from tuner.measuring.tracked_memory import TrackedMemory
 

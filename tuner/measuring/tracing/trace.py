@@ -11,10 +11,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tuner.errors import TunerError
+from tuner.measuring.allocating.events import AllocationEvents
 from tuner.measuring.memory import data_tensors, run_trial
 from tuner.measuring.meters import TrackedMeter
 from tuner.measuring.tracing.cuda_rules import cuda_rules
-from tuner.measuring.tracing.events import AllocationEvents
 from tuner.measuring.tracing.outline import Material, bench_over, gather
 from tuner.measuring.tracing.recorder import Recorder
 from tuner.measuring.workbench import DEVICE_SHARE

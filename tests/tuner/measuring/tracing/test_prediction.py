@@ -18,9 +18,9 @@ from tests.tuner.measuring.tracing.subjects import (
 )
 from tuner import architectures
 from tuner.errors import InvalidWorkload
+from tuner.measuring.allocating.allocator import CachingAllocator
 from tuner.measuring.dispatch import Measuring
 from tuner.measuring.tracing import predict
-from tuner.measuring.tracing.allocator import CachingAllocator
 from tuner.measuring.tracing.trace import Tracer
 from tuner.records import MemoryTrace, decode, encode
 

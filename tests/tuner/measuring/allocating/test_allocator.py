@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from tuner.measuring.tracing.allocator import (
+from tuner.measuring.allocating.allocator import (
     AllocatorOutOfMemory,
     CachingAllocator,
     rounded_bytes,
     segment_bytes,
 )
-from tuner.measuring.tracing.events import AllocationEvents, Mark, Phase, requested_peaks
+from tuner.measuring.allocating.events import AllocationEvents, Mark, Phase, requested_peaks
 
 MIB = 2**20
 

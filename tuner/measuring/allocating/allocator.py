@@ -14,7 +14,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import Final
 
-from tuner.measuring.tracing.events import AllocationEvents, Peaks, Phase
+from tuner.measuring.allocating.events import AllocationEvents, Peaks, Phase
 
 MIN_BLOCK_BYTES: Final = 512
 """Blocks are multiples of this."""
@@ -236,7 +236,7 @@ class CachingAllocator:
         return True
 
     def _segment(self, size_bytes: int, requested_bytes: int) -> Block:
-        segment = segment_bytes(size_bytes)
+        segment = self._segment_bytes(size_bytes)
         if self._exceeds(segment):
             # PyTorch counts a retry where the second try is made, whether it helps or not.
             self._release()
@@ -250,6 +250,9 @@ class CachingAllocator:
         self._next_address += segment
         return block
 
+    def _segment_bytes(self, size_bytes: int) -> int:
+        return segment_bytes(size_bytes)
+
     def _exceeds(self, segment: int) -> bool:
         return self.limit_bytes is not None and self.reserved_bytes + segment > self.limit_bytes
 
@@ -261,7 +264,7 @@ class CachingAllocator:
 
     def _split(self, block: Block, size_bytes: int, pool: _Pool) -> None:
         left = block.size_bytes - size_bytes
-        if left < MIN_BLOCK_BYTES or (not block.is_small and left <= SMALL_BYTES):
+        if self._is_kept_whole(block, left):
             return
         rest = Block(block.address + size_bytes, left, block.is_small)
         rest.before, rest.after = block, block.after
@@ -269,6 +272,9 @@ class CachingAllocator:
             rest.after.before = rest
         block.after, block.size_bytes = rest, size_bytes
         pool.add(rest)
+
+    def _is_kept_whole(self, block: Block, left_bytes: int) -> bool:
+        return left_bytes < MIN_BLOCK_BYTES or (not block.is_small and left_bytes <= SMALL_BYTES)
 
 
 def rounded_bytes(requested_bytes: int) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tuner.measuring.tracing.allocator import CachingAllocator
-from tuner.measuring.tracing.events import AllocationEvents
+from tuner.measuring.allocating.allocator import CachingAllocator
+from tuner.measuring.allocating.events import AllocationEvents
 
 PRECISION: Final = 0.003
 """The bytes are found to this share of themselves."""

@@ -1,0 +1,1 @@
+"""What an allocator is asked for, and how torch's fares with it."""
