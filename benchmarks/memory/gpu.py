@@ -248,7 +248,7 @@ def _on_simulated(workload: Workload, card: Card, places: Places) -> tuple[Predi
         result = simulation.measure(events, trial)
         if result.out_of_memory:
             return result
-        name = save(places.artifacts, simulation.recording(events, trial.micro_batch_size))
+        name = save(places.artifacts, simulation.recording(events, result))
         return dataclasses.replace(result, recording=name)
 
     def foresee(sizes: tuple[int, ...]) -> Sequence[PredictedPeak]:

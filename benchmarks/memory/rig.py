@@ -53,7 +53,9 @@ class Rig:
     def replay(self, question: Question) -> int | None:
         """Answer from what the card was asked for at the sizes that a question names."""
         sizes = sorted(int(name.removeprefix(RECORDED)) for name in question.recordings)
-        low, high = (self.card.recording(self.events_at(size), size) for size in sizes)
+        low, high = (
+            self.card.recording(self.events_at(size), self.measure(size)) for size in sizes
+        )
         return largest_served(
             low,
             high,

@@ -133,7 +133,11 @@ def _recorded(peaks: _Peaks, bench: Workbench, request: MemoryTrial) -> str | No
     events = None if peaks.history is None else peaks.history.events()
     if events is None:
         return None
-    recording = Recording(micro_batch_size=request.micro_batch_size, events=events)
+    recording = Recording(
+        micro_batch_size=request.micro_batch_size,
+        reserved_bytes=peaks.reserved_bytes,
+        events=events,
+    )
     return save(bench.places.artifacts, recording)
 
 

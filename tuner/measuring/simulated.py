@@ -89,10 +89,13 @@ class SimulatedCard:
             device_seconds=0.0,
         )
 
-    def recording(self, events: AllocationEvents, micro_batch_size: int) -> Recording:
-        """Tell what a card's memory history would."""
-        asked = numbered(self.disturbed(events))
-        return Recording(micro_batch_size=micro_batch_size, events=asked)
+    def recording(self, events: AllocationEvents, measured: MemoryMeasurement) -> Recording:
+        """Tell what a card's memory history would of a trial that did not run out of memory."""
+        return Recording(
+            micro_batch_size=measured.micro_batch_size,
+            reserved_bytes=measured.reserved_bytes,
+            events=numbered(self.disturbed(events)),
+        )
 
     def disturbed(self, events: AllocationEvents) -> AllocationEvents:
         """Say what the card really is asked for."""
@@ -171,5 +174,5 @@ def measure_simulated(request: Request, places: Places) -> MemoryMeasurement:
     result = card.measure(events, request)
     if result.out_of_memory:
         return result
-    recording = card.recording(events, request.micro_batch_size)
+    recording = card.recording(events, result)
     return replace(result, recording=save(places.artifacts, recording))

@@ -27,10 +27,12 @@ class Recording:
 
     Args:
         micro_batch_size: Samples per pass.
+        reserved_bytes: The most that the allocator held.
         events: What the allocator was asked for, workspaces of libraries included.
     """
 
     micro_batch_size: int
+    reserved_bytes: int
     events: AllocationEvents
 
 
@@ -60,6 +62,7 @@ def save(folder: Path, recording: Recording) -> str:
     content = {
         "format": FORMAT,
         "micro_batch_size": recording.micro_batch_size,
+        "reserved_bytes": recording.reserved_bytes,
         "order": events.order,
         "sizes_bytes": events.sizes_bytes,
         "marks": [(mark.position, mark.phase.value, mark.step) for mark in events.marks],
@@ -104,6 +107,10 @@ def load(folder: Path, name: str) -> Recording | None:
         events = AllocationEvents(
             order=tuple(content["order"]), sizes_bytes=tuple(content["sizes_bytes"]), marks=marks
         )
-        return Recording(micro_batch_size=content["micro_batch_size"], events=events)
+        return Recording(
+            micro_batch_size=content["micro_batch_size"],
+            reserved_bytes=content["reserved_bytes"],
+            events=events,
+        )
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None

@@ -28,6 +28,9 @@ CAREFUL_GOAL: Final = 0.995
 GOAL: Final = 0.999
 """The same without care."""
 
+TRUSTED: Final = 1.002
+"""An allocator that held more than this multiple of what the model says is met with care."""
+
 FINENESS: Final = 1000
 """Sizes are gone through in steps of this part of the largest one, or of one sample."""
 
@@ -86,6 +89,9 @@ def largest_served(
     lines = Lines.through(low, high)
     if lines is None:
         return None
+    misjudged = max(_misjudged(one, limit_bytes) for one in (low, high))
+    limit_bytes = int(limit_bytes / misjudged)
+    careful = careful or misjudged > TRUSTED
     goal = goal_bytes * (CAREFUL_GOAL if careful else GOAL)
     shares = CAREFUL_SHARES if careful else (1.0,)
     size = _largest(lambda m: live_bytes(lines.at(m)) <= goal, above, up_to)
@@ -96,6 +102,12 @@ def largest_served(
             return size
         size -= step
     return above
+
+
+def _misjudged(recording: Recording, limit_bytes: int) -> float:
+    """By what factor, at least 1, the real allocator held more than the model of it does."""
+    modelled = CachingAllocator(limit_bytes).replay(recording.events).reserved_bytes
+    return max(1.0, recording.reserved_bytes / max(1, modelled))
 
 
 def is_served(events: AllocationEvents, limit_bytes: int) -> bool:

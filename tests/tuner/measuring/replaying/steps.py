@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuner.measuring.allocating.allocator import CachingAllocator
 from tuner.measuring.allocating.events import AllocationEvents, Mark, Phase
 from tuner.measuring.replaying.recording import Recording
 
@@ -13,12 +14,15 @@ ACTIVATIONS_BYTES = (4 * MIB, 9 * MIB, 2 * MIB)
 WORKSPACE_BYTES = 32 * MIB
 
 
-def recorded(micro_batch_size: int, *, workspace_at: int | None = None) -> Recording:
+def recorded(
+    micro_batch_size: int, *, workspace_at: int | None = None, held: float = 1.0
+) -> Recording:
     """Record weights that stay and three steps of three activations.
 
     Args:
         micro_batch_size: Samples per pass.
         workspace_at: The step in which a library takes a workspace before the second one.
+        held: What the allocator held, over what the model of it does.
     """
     order, sizes, marks = [0], [WEIGHTS_BYTES], []
     for step in range(3):
@@ -35,4 +39,7 @@ def recorded(micro_batch_size: int, *, workspace_at: int | None = None) -> Recor
             order.append(born[-1])
         order += born
     events = AllocationEvents(order=tuple(order), sizes_bytes=tuple(sizes), marks=tuple(marks))
-    return Recording(micro_batch_size=micro_batch_size, events=events)
+    reserved = CachingAllocator().replay(events).reserved_bytes
+    return Recording(
+        micro_batch_size=micro_batch_size, reserved_bytes=int(held * reserved), events=events
+    )

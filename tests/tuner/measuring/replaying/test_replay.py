@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,26 @@ def test_care_leaves_room() -> None:
     assert is_served(recorded(careful).events, int(0.995 * limit))
 
 
+def test_an_allocator_that_holds_more_than_the_model_is_believed() -> None:
+    """If a trial held a tenth more than the model says, a tenth of the limit less is filled."""
+    limit = 5000 * MIB
+
+    def found(held: float, limit_bytes: int, *, careful: bool) -> int | None:
+        return largest_served(
+            recorded(2),
+            recorded(5, held=held),
+            limit_bytes=limit_bytes,
+            goal_bytes=limit,
+            above=5,
+            up_to=4096,
+            careful=careful,
+        )
+
+    bold = found(1.1, limit, careful=False)
+    assert bold == found(1.0, int(limit / 1.1), careful=True)
+    assert bold < found(1.0, limit, careful=True)
+
+
 def test_no_larger_size_is_said_plainly() -> None:
     """Where nothing above is served the bound comes back."""
     assert _found(WEIGHTS_BYTES + 5 * PER_SAMPLE) == 5
@@ -86,8 +107,8 @@ def test_recordings_of_other_phases_promise_nothing() -> None:
     assert Lines.through(recorded(5), recorded(5)) is None
     shorter = recorded(2)
     events = shorter.events
-    cut = type(events)(order=events.order, sizes_bytes=events.sizes_bytes, marks=events.marks[:-1])
-    other = type(shorter)(micro_batch_size=2, events=cut)
+    cut = replace(events, marks=events.marks[:-1])
+    other = replace(shorter, events=cut)
     assert Lines.through(other, recorded(5)) is None
 
 
@@ -127,16 +148,12 @@ def test_the_door_replays_what_simulated_cards_recorded(tmp_path: Path) -> None:
     trials = [run(size) for size in (10_000, 40_000)]
     names = tuple(trial.recording for trial in trials if trial.recording)
     assert len(names) == 2
-    request = _request(names)
-    request = type(request)(
-        id=request.id,
-        workload=request.workload,
-        recordings=names,
+    request = replace(
+        _request(names),
         limit_bytes=700 * MIB,
         goal_bytes=700 * MIB,
         above=40_000,
         up_to=10**7,
-        careful=False,
     )
     found = measuring.measure(request, tightened=lambda: None)
     assert isinstance(found, MemoryReplayed)
