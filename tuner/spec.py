@@ -399,7 +399,11 @@ class SearchSpace(Strict):
 class Search(Strict):
     """How to look."""
 
-    sampler: Literal["tpe"] = "tpe"
+    sampler: Literal["tpe", "physics_gp"] = Field(
+        default="tpe",
+        description="`tpe`: Optuna's, warm-started. `physics_gp`: expected improvement per second "
+        "about a physical prior; it ends the search when no trial is worth its cost.",
+    )
     reuse: Literal["verified", "never"] = "verified"
 
 

@@ -23,7 +23,6 @@ from benchmarks.machine import machine_facts  # noqa: E402
 from tests.tuner.driver import make_spec  # noqa: E402
 from tests.tuner.world import World  # noqa: E402
 from tuner.deciding import sampler  # noqa: E402
-from tuner.deciding.prior import Prior  # noqa: E402
 from tuner.records import (  # noqa: E402
     CapacityChanged,
     Event,
@@ -63,11 +62,9 @@ def record(trials: int) -> tuple[list[Event], list[float]]:
     return sequence, thinking
 
 
-def at_random(
-    _prior: Prior, space: sampler.Space, *_: object, **_more: object
-) -> tuple[int, float]:
+def at_random(question: sampler.Question, _name: str) -> tuple[int, float]:
     """Stand in for TPE while a long sequence is recorded: a replay adopts what was stored."""
-    share = RNG.random()
+    share, space = RNG.random(), question.space
     rate = space.low * (space.high / space.low) ** share
     return RNG.choice(space.batches), rate
 

@@ -134,7 +134,7 @@ def warnings(job: Job, chosen: Confirmation, contender: Contender | None) -> lis
     """Gather what every stage has to say, and what the whole shows."""
     found = job.findings
     said: list[Caution] = []
-    for part in (found.inspect, found.memory, found.race, found.plan):
+    for part in (found.inspect, found.memory, found.race, found.plan, found.search):
         said += part.warnings if part is not None else ()
     said += _about_time(job)
     if contender is not None:

@@ -8,34 +8,66 @@
 2r - r^2 is the gain of one step of gradient descent on a quadratic, relative to the best; the
 branch above 1 is a choice.
 
+None of Bc, a and rate0 is known: each has an interval, and `Prior.laws` spans them by
+Gauss-Hermite quadrature. What the laws agree on is the prior mean; how they differ is the
+prior covariance, by which a trial at one batch says something of the rates at another.
+
 Sources: McCandlish et al. 2018, arXiv:1812.06162 (S); Goyal et al. 2017, arXiv:1706.02677
 (linear scaling); Malladi et al. 2022, arXiv:2205.10287 (square root, Adam).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tuner.deciding.job import Job
+from tuner.deciding.noise import NoiseScale
 from tuner.deciding.plan import Goal
 from tuner.deciding.runs import throughput_of
 
 EXPONENTS: Final = {"sgd": 1.0, "adam": 0.5, "adamw": 0.5, "rmsprop": 0.5}
 """How the best rate grows with the batch, below the critical one."""
 
+EXPONENT_DEVIATIONS: Final = {"sgd": 0.25, "adam": 0.2, "adamw": 0.2, "rmsprop": 0.2}
+"""Standard deviation of that exponent; end-to-end exponents of 0.47 to 0.85 (SGD) and 0.38 to
+0.57 (Adam) were measured, flattening at large batches."""
+
+RATE_DEVIATION: Final = 0.4
+"""Standard deviation of ln rate0: the race's rates lie about one unit apart, and it ranks by an
+early loss."""
+
 UNRESOLVED_CRITICAL_BATCH: Final = 64.0
-"""Stands in for an unresolved noise scale: a factor-of-two guess that trials correct."""
+"""Stands in for an unresolved noise scale: a guess that trials correct."""
+
+UNRESOLVED_DEVIATION: Final = math.log(4.0)
+"""Standard deviation of the logarithm of that guess."""
+
+CRITICAL_DEVIATION: Final = math.log(2.0)
+"""Standard deviation of ln Bc about a noise scale that is known exactly: the noise scale of a run
+and the critical batch of its time to a target differ by a factor of two."""
 
 WORST: Final = 3.0
 """Upper bound of the rate penalty, in units of ln T."""
 
+NODES: Final = 5
+"""Quadrature nodes for each unknown."""
+
+NORMAL_QUANTILE: Final = 1.96
+"""Half-width of a 95 % interval, in standard deviations."""
+
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prior:
-    """The prior mean of a score over (B, rate); lower is better.
+    """The prior of a score over (B, rate); lower is better.
 
     Args:
         batch: B0, global batch of the reference.
@@ -44,6 +76,9 @@ class Prior:
         critical_batch_size: Bc, in samples.
         exponent: a.
         step_seconds: tau(B) by global batch.
+        critical_deviation: Standard deviation of ln Bc.
+        exponent_deviation: Standard deviation of a.
+        rate_deviation: Standard deviation of the logarithm of the best rate at B0.
     """
 
     batch: int
@@ -52,6 +87,9 @@ class Prior:
     critical_batch_size: float
     exponent: float
     step_seconds: Mapping[int, float]
+    critical_deviation: float = CRITICAL_DEVIATION
+    exponent_deviation: float = 0.0
+    rate_deviation: float = RATE_DEVIATION
 
     def rate(self, batch: int) -> float:
         """Return rate*(B), the centre of the search at a batch; never the answer."""
@@ -61,7 +99,7 @@ class Prior:
         return float(self.learning_rate * ratio**self.exponent)
 
     def score(self, batch: int, learning_rate: float) -> float:
-        """Return the expected score: ln of calibrated seconds, or a penalty for the rate alone."""
+        """Return the score by the likeliest law: ln of calibrated seconds, or a rate penalty."""
         penalty = rate_penalty(learning_rate / self.rate(batch))
         if self.steps is None:
             return penalty / WORST
@@ -69,6 +107,31 @@ class Prior:
             1.0 + self.critical_batch_size / self.batch
         )
         return math.log(self.steps * growth * self.step_seconds[batch]) + penalty
+
+    def laws(self, batches: Floats, learning_rates: Floats) -> tuple[Floats, Floats]:
+        """Score points by every law that the intervals allow.
+
+        S0 was measured at rate0, wherever the best rate lies, so every law gives the same
+        score there: a reference that was slow because of its rate is no slow workload.
+
+        Args:
+            batches: Global batch sizes, shape (points,); each one timed.
+            learning_rates: Rates, shape (points,).
+
+        Returns:
+            Weights, shape (laws,), summing to one, and scores, shape (laws, points).
+        """
+        nodes, weights = _quadrature()
+        rate0 = math.log(self.learning_rate) + self.rate_deviation * nodes[:, :1]
+        critical = self.critical_batch_size * np.exp(self.critical_deviation * nodes[:, 1:2])
+        exponent = self.exponent + self.exponent_deviation * nodes[:, 2:]
+        growth = np.log1p(critical / batches) - np.log1p(critical / self.batch)
+        penalty = rate_penalties(np.log(learning_rates) - (rate0 - exponent * growth))
+        if self.steps is None:
+            return weights, penalty / WORST
+        at_reference = rate_penalties(math.log(self.learning_rate) - rate0)
+        seconds = np.array([self.step_seconds[int(batch)] for batch in batches])
+        return weights, np.log(self.steps * seconds) + growth + penalty - at_reference
 
 
 def rate_penalty(ratio: float) -> float:
@@ -80,17 +143,52 @@ def rate_penalty(ratio: float) -> float:
     return min(WORST, math.log(ratio) ** 2)
 
 
+def rate_penalties(log_ratios: Floats) -> Floats:
+    """Return h(r) of many rates, given ln r."""
+    ratios = np.exp(np.minimum(log_ratios, 0.0))
+    below = -np.log(np.maximum(2.0 * ratios - ratios**2, 1e-12))
+    penalties = np.where(log_ratios <= 0.0, below, log_ratios**2)
+    return np.minimum(penalties, WORST)
+
+
 def prior_of(job: Job, goal: Goal) -> Prior:
     """Build the prior of a job from its race."""
     race = job.findings.race
     assert race is not None  # noqa: S101  (stages run in order)
     assert race.learning_rate is not None  # noqa: S101  (a goal needs a race)
     noise = race.noise.estimate if race.noise else None
+    optimizer = job.spec.training.optimizer.kind
     return Prior(
         batch=race.batch,
         learning_rate=race.learning_rate,
         steps=race.reference_steps if goal.kind == "time" else None,
         critical_batch_size=noise or UNRESOLVED_CRITICAL_BATCH,
-        exponent=EXPONENTS[job.spec.training.optimizer.kind],
+        exponent=EXPONENTS[optimizer],
         step_seconds=throughput_of(job).step_seconds,
+        critical_deviation=critical_deviation(race.noise),
+        exponent_deviation=EXPONENT_DEVIATIONS[optimizer],
     )
+
+
+def critical_deviation(noise: NoiseScale | None) -> float:
+    """Return the standard deviation of ln Bc: the noise scale's own interval, and its bias.
+
+    Args:
+        noise: What was measured; None where nothing was.
+
+    Returns:
+        At most that of the guess which stands in for an unresolved noise scale.
+    """
+    if noise is None or noise.estimate is None or noise.low is None or noise.high is None:
+        return UNRESOLVED_DEVIATION
+    measured = math.log(noise.high / noise.low) / (2.0 * NORMAL_QUANTILE)
+    return min(math.hypot(measured, CRITICAL_DEVIATION), UNRESOLVED_DEVIATION)
+
+
+def _quadrature() -> tuple[Floats, Floats]:
+    """Nodes (laws, 3) in standard deviations of rate0, Bc and a, and their weights (laws,)."""
+    points, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    weights = weights / weights.sum()
+    nodes = np.array(list(itertools.product(points, repeat=3)))
+    products = np.array([math.prod(one) for one in itertools.product(weights, repeat=3)])
+    return nodes, products

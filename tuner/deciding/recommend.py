@@ -13,6 +13,7 @@ from tuner.deciding.memory_curve import MemoryCurve
 from tuner.deciding.plan import Plan
 from tuner.deciding.prior import prior_of
 from tuner.deciding.runs import steps_to
+from tuner.deciding.scatter import trial_noise
 from tuner.deciding.timing import Throughput
 from tuner.recommendation import (
     DeviceAnswer,
@@ -137,7 +138,7 @@ def rate_range(job: Job, batch: int, contender: Contender | None) -> RateInterva
         return None
     seen = [*ranking.observations, *contender.done]
     prior = prior_of(job, plan.goal)
-    belief = posterior.fit(prior, seen)
+    belief = posterior.fit(prior, seen, noise=trial_noise(job, plan.goal))
     rates = job.spec.learning_rates
     grid = [
         contender.learning_rate * RATE_SPAN ** (2.0 * i / (RATE_POINTS - 1) - 1.0)

@@ -1,4 +1,4 @@
-"""Search: trials over (B, learning rate), each limited by the best time so far."""
+"""Search: trials over (B, learning rate), each limited by the best expected time so far."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from tuner.deciding.history import Entry
 from tuner.deciding.job import Job, Wants
 from tuner.deciding.limits import CONFIRM_COST, MAX_RUNS, SEARCH_LIMIT
 from tuner.deciding.plan import Goal, Plan
-from tuner.deciding.prior import Prior, prior_of
+from tuner.deciding.posterior import Posterior
+from tuner.deciding.prior import prior_of
 from tuner.deciding.runs import throughput_of, training_run
+from tuner.deciding.scatter import trial_noise
 from tuner.deciding.score import Observation, observe, pace
+from tuner.errors import NotAnswerable
+from tuner.recommendation import Caution
 from tuner.records import Request, Tighten, TrainingRun
 
 FINALISTS: Final = 3
@@ -46,26 +50,39 @@ class Ranking:
         finalists: Best first, by the posterior mean, not by a lucky best run.
         observations: Every trial, those of the race included.
         trials: Number of search trials.
+        warnings: Sentences for the user.
     """
 
     finalists: tuple[Finalist, ...]
     observations: tuple[Observation, ...]
     trials: int
+    warnings: tuple[Caution, ...] = ()
 
 
 def finding(job: Job) -> Ranking | None:
-    """Rank the trials, once the last has ended or nothing more may be started."""
+    """Rank the trials, once the last has ended or nothing more may or need be started.
+
+    Raises:
+        NotAnswerable: No trial came to anything that can be compared.
+    """
     plan = _plan(job)
     if plan.goal is None:
         return Ranking(finalists=(), observations=(), trials=0)
-    entries = job.history.of("search")
-    if not job.over and (job.history.open("search") or _more(job, plan)):
+    goal, entries = plan.goal, job.history.of("search")
+    if not job.over and job.history.open("search"):
         return None
-    seen = observations(job, plan.goal)
+    seen = observations(job, goal)
+    planned = _more(job, plan)
+    if planned and not _settled(job, goal, seen):
+        return None
+    finalists = rank(belief_of(job, goal, seen), seen)
+    if not finalists and not job.over:
+        raise _nothing_compares(seen)
     return Ranking(
-        finalists=rank(prior_of(job, plan.goal), seen),
+        finalists=finalists,
         observations=tuple(seen),
         trials=len(entries),
+        warnings=_cautions(plan, len(entries), finalists, settled=planned),
     )
 
 
@@ -74,21 +91,23 @@ def wants(job: Job) -> Wants:
     plan = _plan(job)
     if plan.goal is None:
         return Wants()
-    goal, prior = plan.goal, prior_of(job, plan.goal)
+    goal = plan.goal
     seen = observations(job, goal)
     entries = job.history.of("search")
     running = [one for one in entries if not one.ended]
     pending = [_point(entry) for entry in running]
     requests: list[Request] = []
-    space = space_of(job)
     started = len(entries)
     while _more(job, plan, extra=len(requests)) and len(running) + len(requests) < job.slots:
         index = started + len(requests)
-        batch, rate = sampler.suggest(prior, space, seen, pending, seed=job.spec.seed, index=index)
-        pending.append((batch, rate))
-        limit = _limit_steps(job, goal, prior, seen, batch)
-        requests.append(_trial(job, goal, index, (batch, rate), limit))
-    return Wants(requests=tuple(requests), tighten=_tighten(job, goal, prior, seen, running))
+        question = _question(job, goal, seen, pending, index)
+        point = sampler.suggest(question, job.spec.search.sampler)
+        if point is None:
+            break
+        pending.append(point)
+        limit = _limit_steps(job, goal, question.belief, point[0])
+        requests.append(_trial(job, goal, index, point, limit))
+    return Wants(requests=tuple(requests), tighten=_tighten(job, goal, seen, running))
 
 
 def observations(job: Job, goal: Goal) -> list[Observation]:
@@ -118,16 +137,23 @@ def _of_race(job: Job, goal: Goal) -> list[Observation]:
     longest = {run.request.learning_rate: run for run in race.runs if run.request.seed == seed}
     winner = longest[race.learning_rate or 0.0]
     won = observe(job, goal, winner)
-    score = math.log(best_seconds(prior_of(job, goal), [won]))
+    reference = prior_of(job, goal)
+    score = reference.score(reference.batch, reference.learning_rate)
+    if won.kind == "complete" and won.score is not None:
+        score = won.score
     losers = [run for run in longest.values() if run is not winner]
     return [won, *(pace(job, run, winner, score) for run in losers)]
 
 
-def rank(prior: Prior, seen: list[Observation]) -> tuple[Finalist, ...]:
+def belief_of(job: Job, goal: Goal, seen: list[Observation]) -> Posterior:
+    """Say what the trials lead one to expect."""
+    return posterior.fit(prior_of(job, goal), seen, noise=trial_noise(job, goal))
+
+
+def rank(belief: Posterior, seen: list[Observation]) -> tuple[Finalist, ...]:
     """Choose the finalists by posterior mean, near-duplicates merged."""
     complete = [one for one in seen if one.kind == "complete"]
     pool = complete or [one for one in seen if one.kind == "censored"]
-    belief = posterior.fit(prior, seen)
     ranked = sorted(
         (belief.score(one.global_batch_size, one.learning_rate)[0], position, one)
         for position, one in enumerate(pool)
@@ -152,10 +178,74 @@ def space_of(job: Job) -> sampler.Space:
     return sampler.Space(batches=batches, low=rates.low, high=rates.high)
 
 
-def best_seconds(prior: Prior, seen: list[Observation]) -> float:
-    """Return the incumbent: the least calibrated seconds to the target so far."""
-    scores = [one.score for one in seen if one.kind == "complete" and one.score is not None]
-    return math.exp(min([*scores, prior.score(prior.batch, prior.learning_rate)]))
+def _question(
+    job: Job,
+    goal: Goal,
+    seen: list[Observation],
+    pending: list[tuple[int, float]],
+    index: int,
+) -> sampler.Question:
+    step_seconds = throughput_of(job).step_seconds
+    run_seconds = None
+    if goal.kind == "metric":
+        run_seconds = {b: goal.steps(b, step) * step for b, step in step_seconds.items()}
+    return sampler.Question(
+        prior=prior_of(job, goal),
+        space=space_of(job),
+        observations=tuple(seen),
+        running=tuple(pending),
+        seed=job.spec.seed,
+        index=index,
+        noise=trial_noise(job, goal),
+        run_seconds=run_seconds,
+    )
+
+
+def _settled(job: Job, goal: Goal, seen: list[Observation]) -> bool:
+    """Whether the sampler would rather stop; only asked of one that may."""
+    name, index = job.spec.search.sampler, len(job.history.of("search"))
+    if not sampler.may_settle(name, index):
+        return False
+    return sampler.suggest(_question(job, goal, seen, [], index), name) is None
+
+
+def _nothing_compares(seen: list[Observation]) -> NotAnswerable:
+    diverged = sum(one.kind == "diverged" for one in seen)
+    if diverged == len(seen):
+        return NotAnswerable(
+            f"All {diverged} trials of the search diverged, though their learning rates had held "
+            "for the first steps. Lower search_space.learning_rate, or set "
+            "training.gradient_clip_norm.",
+            code="all_runs_diverged",
+            pointer="/search_space/learning_rate",
+        )
+    return NotAnswerable(
+        f"No trial of the search gave a result: {diverged} of {len(seen)} diverged, the others "
+        "ran out of memory or failed.",
+        code="no_trial_succeeded",
+    )
+
+
+def _cautions(
+    plan: Plan, trials: int, finalists: tuple[Finalist, ...], *, settled: bool
+) -> tuple[Caution, ...]:
+    if not finalists:
+        return (
+            Caution(
+                code="learning_rate_not_tuned",
+                detail="The budget ended before any trial of the search did: the answer is the "
+                "batch of the best throughput, and learning_rate is null.",
+            ),
+        )
+    if not settled:
+        return ()
+    return (
+        Caution(
+            code="search_settled",
+            detail=f"The search ended after {trials} of {plan.trials} planned trials: none was "
+            f"expected to improve on the best by more than {sampler.WORTH_A_TRIAL:.1%}.",
+        ),
+    )
 
 
 def _trial(
@@ -173,22 +263,31 @@ def _trial(
     )
 
 
-def _limit_steps(job: Job, goal: Goal, prior: Prior, seen: list[Observation], batch: int) -> int:
+def _limit_steps(job: Job, goal: Goal, belief: Posterior, batch: int) -> int:
+    """Steps of a trial at most: to its planned end, or 1.3 times the incumbent's time.
+
+    The incumbent is the posterior's: a limit by the luckiest run would cut ordinary ones.
+    """
     seconds = throughput_of(job).step_seconds[batch]
     if goal.kind == "metric":
         return goal.steps(batch, seconds)
-    return max(1, math.ceil(SEARCH_LIMIT * best_seconds(prior, seen) / seconds))
+    reference = belief.prior.score(belief.prior.batch, belief.prior.learning_rate)
+    best = belief.incumbent
+    limit = SEARCH_LIMIT * math.exp(reference if best is None else min(best, reference))
+    return max(1, math.ceil(limit / seconds))
 
 
 def _tighten(
-    job: Job, goal: Goal, prior: Prior, seen: list[Observation], running: list[Entry]
+    job: Job, goal: Goal, seen: list[Observation], running: list[Entry]
 ) -> tuple[Tighten, ...]:
-    cuts = []
+    if goal.kind != "time" or not running:
+        return ()
+    belief, cuts = belief_of(job, goal, seen), []
     for entry in running:
         request = entry.request
-        if goal.kind != "time" or not isinstance(request, TrainingRun):
+        if not isinstance(request, TrainingRun):
             continue
-        limit = _limit_steps(job, goal, prior, seen, request.plan.global_batch_size)
+        limit = _limit_steps(job, goal, belief, request.plan.global_batch_size)
         if limit < WORTH_TIGHTENING * request.max_steps:
             cuts.append(Tighten(request_id=request.id, max_steps=limit))
     return tuple(cuts)
