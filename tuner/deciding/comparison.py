@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from statistics import fmean, stdev
 from typing import Final
 
-import numpy as np
 from scipy import stats
 
 from tuner.deciding.score import Observation
@@ -56,6 +57,11 @@ class Contender:
         return sum(score is not None for score in self.scores)
 
     @property
+    def share(self) -> float:
+        """Share of the runs that ended which got there."""
+        return self.reached / max(1, len(self.done))
+
+    @property
     def expected(self) -> float:
         """Score to expect; infinite if no run got there.
 
@@ -66,23 +72,35 @@ class Contender:
         if not known:
             return math.inf
         if len(known) == len(self.done) or not self.timed:
-            return float(np.mean(known))
+            return fmean(known)
         spent = sum(math.exp(one.score) for one in self.done if one.score is not None)
         return math.log(spent / len(known))
 
     @property
     def rank(self) -> tuple[float, float]:
         """Order, best first: share of runs that got there, then the expected score."""
-        return -self.reached / max(1, len(self.done)), self.expected
+        return -self.share, self.expected
 
 
 def interval(scores: Sequence[float]) -> tuple[float, float, float]:
     """Return mean, low and high of a 95 % t-interval of at least two scores."""
-    values = np.asarray(scores, dtype=float)
-    mean = float(values.mean())
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2.0, len(values) - 1)) * error
+    mean = fmean(scores)
+    error = stdev(scores, mean) / math.sqrt(len(scores))
+    reach = _quantile(len(scores) - 1) * error
     return mean, mean - reach, mean + reach
+
+
+def behind(best: Contender, other: Contender) -> float:
+    """By how much `other` is expected to score worse than `best`.
+
+    On the seeds that both have run to the end, where there are any: the luck of a seed that only
+    one of them had would count as its own. Otherwise by what each is expected to take.
+    """
+    differences = _paired(best, other, lambda contender: contender.scores)
+    missed = len(best.done) > best.reached or len(other.done) > other.reached
+    if differences and not missed:
+        return fmean(differences)
+    return other.expected - best.expected
 
 
 def separated(best: Contender, other: Contender) -> bool:
@@ -103,14 +121,20 @@ def flatter(best: Contender, other: Contender) -> bool:
     differences = _paired(best, other, _asam)
     if len(differences) < MIN_SHARPNESS_PAIRS:
         return False
-    error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    return float(np.mean(differences)) < -2.0 * error
+    error = stdev(differences) / math.sqrt(len(differences))
+    return fmean(differences) < -2.0 * error
 
 
 def asam_of(contender: Contender) -> float | None:
     """Mean ASAM sharpness over the runs that have one."""
     values = [value for value in _asam(contender) if value is not None]
-    return float(np.mean(values)) if values else None
+    return fmean(values) if values else None
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    """Two-sided quantile of Student's t; SciPy takes longer for it than all the rest here."""
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2.0, freedom))
 
 
 def _asam(contender: Contender) -> list[float | None]:

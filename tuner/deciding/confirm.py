@@ -2,21 +2,22 @@
 
 Every finalist runs a seed before any runs the next one, so that the budget may end anywhere.
 A rival that is slower beyond its paired interval is dropped. Where time does not tell the
-rest apart, sharpness may.
+rest apart, sharpness may. What is chosen so runs on further seeds of its own.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from tuner.deciding.comparison import Contender, asam_of, flatter, separated
-from tuner.deciding.history import Entry, Run
+from tuner.deciding.comparison import Contender, asam_of, behind, flatter, separated
+from tuner.deciding.history import Run
 from tuner.deciding.job import Job, Wants
 from tuner.deciding.limits import CONFIRM_LIMIT
 from tuner.deciding.memory import memory_trial
 from tuner.deciding.plan import Goal
+from tuner.deciding.rounds import LAYOUTS, Layout, ranked, standing, until
 from tuner.deciding.runs import throughput_of, training_run
 from tuner.deciding.score import Observation, observe
 from tuner.deciding.search import Finalist
@@ -27,9 +28,6 @@ from tuner.records import (
     TrainingResult,
     TrainingRun,
 )
-
-LAYOUTS: Final = ((3, 5), (3, 4), (3, 3), (2, 5), (2, 4), (2, 3), (1, 5), (1, 4), (1, 3), (1, 2))
-"""Finalists and seeds, the most wanted first; the last one is run whatever it costs."""
 
 EXPECTED_OVERHEAD: Final = 1.25
 """A confirming run is expected to cost this multiple of its time to target: sharpness, misses."""
@@ -47,7 +45,7 @@ class Confirmation:
     Args:
         contenders: Best first; empty where nothing was trained.
         rivals: Positions in `contenders` that time could not tell from the best.
-        chosen: Position in `contenders` that is recommended.
+        chosen: Position in `contenders` that is recommended, and ran on the most seeds.
         by_sharpness: Whether sharpness, not time, chose it.
         confirmed: Whether it ran on unseen seeds, rather than in the search alone.
         memory: Peak of the recommended micro-batch, where it had to be run for it.
@@ -64,7 +62,7 @@ class Confirmation:
 def finding(job: Job) -> Confirmation | None:
     """Read the confirmation, once every planned round has ended or the budget has."""
     contenders = contenders_of(job)
-    if not job.over and (_next_round(job, contenders) or job.history.open("confirm")):
+    if not job.over and (_due(job, contenders) or job.history.open("confirm")):
         return None
     chosen = choose(job, contenders)
     if not job.over and _memory_wanted(job, chosen):
@@ -73,9 +71,9 @@ def finding(job: Job) -> Confirmation | None:
 
 
 def wants(job: Job) -> Wants:
-    """Ask for the runs of the round, then for the memory of the winner if it never ran."""
+    """Ask for the runs that are due, then for the memory of the winner if it never ran."""
     contenders = contenders_of(job)
-    requests: tuple[Request, ...] = _next_round(job, contenders)
+    requests: tuple[Request, ...] = _due(job, contenders)
     if not requests and not job.history.open("confirm"):
         chosen = choose(job, contenders)
         if _memory_wanted(job, chosen):
@@ -85,7 +83,7 @@ def wants(job: Job) -> Wants:
 
 def contenders_of(job: Job) -> list[Contender]:
     """Gather the confirming runs of each finalist, in the order of the finalists."""
-    finalists, seeds = layout(job)
+    finalists, shape = layout(job)
     if not finalists:
         return []
     goal = _goal(job)
@@ -93,34 +91,35 @@ def contenders_of(job: Job) -> list[Contender]:
         Contender(
             global_batch_size=finalist.global_batch_size,
             learning_rate=finalist.learning_rate,
-            runs=tuple(_observed(job, goal, position, seed) for seed in range(seeds)),
+            runs=tuple(_observed(job, goal, position, seed) for seed in range(shape.seeds)),
             timed=goal.kind == "time",
         )
         for position, finalist in enumerate(finalists)
     ]
 
 
-def layout(job: Job) -> tuple[tuple[Finalist, ...], int]:
+def layout(job: Job) -> tuple[tuple[Finalist, ...], Layout]:
     """Decide how many finalists run on how many seeds, from what confirmation may cost."""
     plan, ranking = job.findings.plan, job.findings.search
     assert plan is not None and ranking is not None  # noqa: S101, PT018  (stages run in order)
     if plan.goal is None or not ranking.finalists:
-        return (), 0
+        return (), LAYOUTS[-1]
     spent = job.history.seconds_by_stage()
     before = sum(seconds for stage, seconds in spent.items() if stage != "confirm")
     allowed = min(plan.confirm_seconds, job.budget_seconds - before)
     one = EXPECTED_OVERHEAD * _expected_seconds(job, plan.goal, ranking.finalists[0])
-    for finalists, seeds in LAYOUTS:
-        if finalists <= len(ranking.finalists) and finalists * seeds * one <= allowed:
-            return ranking.finalists[:finalists], seeds
-    finalists, seeds = LAYOUTS[-1]
-    return ranking.finalists[:finalists], seeds
+    fitting = (
+        shape
+        for shape in LAYOUTS
+        if shape.finalists <= len(ranking.finalists) and shape.runs * one <= allowed
+    )
+    shape = next(fitting, LAYOUTS[-1])
+    return ranking.finalists[: shape.finalists], shape
 
 
 def choose(job: Job, confirmed: list[Contender]) -> Confirmation:
     """Rank the contenders; let sharpness decide among those that time cannot tell apart."""
-    contenders = [one for one in confirmed if one.done] or _from_search(job)
-    contenders.sort(key=lambda one: one.rank)
+    contenders = ranked([one for one in confirmed if one.done] or _from_search(job))
     memory = job.history.get(MEMORY_REQUEST)
     measured = memory.result if memory else None
     if not contenders:
@@ -132,9 +131,13 @@ def choose(job: Job, confirmed: list[Contender]) -> Confirmation:
     rivals = tuple(
         position
         for position, one in enumerate(contenders[1:], start=1)
-        if one.reached and (not separated(best, one) or one.expected <= best.expected + tolerance)
+        if one.reached and (not separated(best, one) or behind(best, one) <= tolerance)
     )
-    flat = [position for position in rivals if flatter(best, contenders[position])]
+    flat = [
+        position
+        for position in rivals
+        if contenders[position].share >= best.share and flatter(best, contenders[position])
+    ]
     chosen = min(flat, key=lambda position: asam_of(contenders[position]) or 0.0, default=0)
     return Confirmation(
         contenders=tuple(contenders),
@@ -152,31 +155,37 @@ def winning_micro_batch_size(job: Job, chosen: Confirmation) -> int:
     return throughput_of(job).plans[batch].micro_batch_size
 
 
-def _next_round(job: Job, contenders: list[Contender]) -> tuple[TrainingRun, ...]:
-    """Runs of the first round that is not complete, those that are under way left out."""
+def _due(job: Job, contenders: list[Contender]) -> tuple[TrainingRun, ...]:
+    """Runs of the first round that is not complete, those that are under way left out.
+
+    After the last round, or once a single contender is left, the further seeds of the chosen one.
+    """
     if not contenders:
         return ()
-    for seed in range(len(contenders[0].runs)):
-        alive = _alive(contenders, seed)
-        if len(alive) == 1 and len(contenders) > 1 and seed >= SHARPNESS_SEEDS:
-            return ()
-        missing = [
-            _run(job, position, seed)
-            for position in alive
-            if f"confirm-{position}-{seed}" not in job.history
-        ]
-        if missing or any(_unfinished(job, position, seed) for position in alive):
-            return tuple(missing)
-    return ()
+    shape = layout(job)[1]
+    now = standing(contenders, shape.rounds)
+    alone = len(now.alive) == 1 and now.rounds >= SHARPNESS_SEEDS
+    if now.rounds < shape.rounds and not alone:
+        return tuple(
+            _run(job, position, now.rounds)
+            for position in sorted(now.alive)
+            if _request_id(position, now.rounds) not in job.history
+        )
+    position = _chosen(job, [until(one, now.rounds) for one in contenders])
+    if not contenders[position].reached:
+        return ()
+    return tuple(
+        _run(job, position, seed)
+        for seed in range(now.rounds, shape.seeds)
+        if _request_id(position, seed) not in job.history
+    )
 
 
-def _alive(contenders: list[Contender], seed: int) -> list[int]:
-    """Positions that were not separated from the best by the rounds before this seed."""
-    before = [replace(one, runs=one.runs[:seed]) for one in contenders]
-    best = min(before, key=lambda one: one.rank)
-    return [
-        position for position, one in enumerate(before) if one is best or not separated(best, one)
-    ]
+def _chosen(job: Job, contenders: list[Contender]) -> int:
+    """Position, among contenders that all ran, of the one that would be recommended."""
+    found = choose(job, contenders)
+    chosen = found.contenders[found.chosen]
+    return next(position for position, one in enumerate(contenders) if one is chosen)
 
 
 def _run(job: Job, position: int, seed: int) -> TrainingRun:
@@ -191,7 +200,7 @@ def _run(job: Job, position: int, seed: int) -> TrainingRun:
         steps = math.ceil(CONFIRM_LIMIT * math.exp(best) / step_seconds)
     return training_run(
         job,
-        f"confirm-{position}-{seed}",
+        _request_id(position, seed),
         global_batch_size=batch,
         learning_rate=finalist.learning_rate,
         seed=job.training_seed("confirm", seed),
@@ -203,7 +212,7 @@ def _run(job: Job, position: int, seed: int) -> TrainingRun:
 
 
 def _observed(job: Job, goal: Goal, position: int, seed: int) -> Observation | None:
-    entry = job.history.get(f"confirm-{position}-{seed}")
+    entry = job.history.get(_request_id(position, seed))
     if entry is None or not entry.ended:
         return None
     request = entry.request
@@ -249,9 +258,8 @@ def _memory_wanted(job: Job, chosen: Confirmation) -> bool:
     return curve.peak_bytes(size) is None and (entry is None or not entry.ended)
 
 
-def _unfinished(job: Job, position: int, seed: int) -> bool:
-    entry: Entry | None = job.history.get(f"confirm-{position}-{seed}")
-    return entry is not None and not entry.ended
+def _request_id(position: int, seed: int) -> str:
+    return f"confirm-{position}-{seed}"
 
 
 def _expected_seconds(job: Job, goal: Goal, finalist: Finalist) -> float:
