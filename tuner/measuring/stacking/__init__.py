@@ -1,0 +1,1 @@
+"""Trains several learning rates and seeds of one workload together, weights stacked."""

@@ -75,7 +75,9 @@ class Stack:
             else:
                 self._fixed[name] = stacked
         self.optimizer = self._new_optimizer()
-        self._functions: dict[tuple[object, bool], Callable[..., Any]] = {}
+        loss_sum = bench.criterion.loss_sum
+        self._shared_gradient = self._function(loss_sum, shared=True)
+        self._own_gradient = self._function(loss_sum, shared=False)
 
     def __len__(self) -> int:
         """Count the replicas."""
@@ -146,27 +148,33 @@ class Stack:
         shared = len(rows) == 1
         inputs, targets = self.bench.train.fetch(rows.flatten())
         if not shared:
-            inputs = inputs.unflatten(0, rows.shape)
-            targets = None if targets is None else targets.unflatten(0, rows.shape)
-        function = self._function(self.bench.criterion.loss_sum, shared=shared)
-        trained = {name: value.detach() for name, value in zip(
-            self._names, self.parameters, strict=True)}
+            inputs = inputs.view(*rows.shape, *inputs.shape[1:])
+            if targets is not None:
+                targets = targets.view(*rows.shape, *targets.shape[1:])
+        function = self._shared_gradient if shared else self._own_gradient
+        trained = {
+            name: value.detach() for name, value in zip(self._names, self.parameters, strict=True)
+        }
         of_each: Mapping[str, Tensor] = function(
             trained, self._fixed, inputs, targets, scale[0] if shared else scale
         )
         return [of_each[name] for name in self._names]
 
-    def accumulate(self, rows: Tensor) -> list[Tensor]:
-        """Compute the gradient of the mean loss over a global batch, pass by pass.
+    def accumulate(
+        self, rows: Tensor, *, scale: Tensor | None = None, pass_size: int | None = None
+    ) -> list[Tensor]:
+        """Compute the gradient of the mean loss over a batch, pass by pass.
 
         Args:
             rows: int64 (R, B) or (1, B).
+            scale: What the sum is multiplied by; None: what makes it the mean of these rows.
+            pass_size: Samples per pass and replica; None: the micro-batch.
 
         Returns:
             Gradients of the trained weights, (R, ...) each.
         """
-        scale = self.scale(rows)
-        parts = torch.split(rows, self.micro_batch_size, dim=1)
+        scale = self.scale(rows) if scale is None else scale
+        parts = torch.split(rows, pass_size or self.micro_batch_size, dim=1)
         total = self.gradient(parts[0], scale)
         for part in parts[1:]:
             for held, more in zip(total, self.gradient(part, scale), strict=True):
@@ -250,6 +258,7 @@ class Stack:
             (R,).
         """
         with _evaluating(self.outline), torch.no_grad():
+
             def one(weights: Mapping[str, Tensor]) -> Tensor:
                 module = _Scoring(self.outline, score)
                 return self._call(module, weights, inputs, targets)
@@ -270,8 +279,13 @@ class Stack:
             return self._call(module, {**trained, **fixed}, inputs, targets) * scale
 
         of_data = None if shared else 0
-        in_dims = (0, 0, of_data, None if self.bench.train.split.targets is None else of_data,
-                   of_data)
+        in_dims = (
+            0,
+            0,
+            of_data,
+            None if self.bench.train.split.targets is None else of_data,
+            of_data,
+        )
         return vmap(grad(loss), in_dims=in_dims)
 
     @staticmethod
