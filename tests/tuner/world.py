@@ -51,6 +51,10 @@ class World:
         records_requests: Whether memory trials are recorded.
         replays: Whether recordings are found when they are replayed.
         scatter: Standard deviation of ln steps between seeds.
+        own_scatter: The same between configurations on one seed.
+        reaching_share: Share of the seeds on which the loss can fall to the target at all.
+        resolved: Whether split gradients show any common direction.
+        diverges_after: Steps after which every run diverges; None for never.
     """
 
     num_train: int = 20_000
@@ -71,6 +75,10 @@ class World:
     replays: bool = True
     target_loss: float = 0.1
     scatter: float = 0.0
+    own_scatter: float = 0.0
+    reaching_share: float = 1.0
+    resolved: bool = True
+    diverges_after: int | None = None
     diverges_above: float = 8.0
     synthetic: bool = False
     batch_dependent: tuple[str, ...] = ()
@@ -106,7 +114,8 @@ class World:
 
     def steps(self, batch: int, learning_rate: float, seed: int) -> float:
         """Steps to the target of one run."""
-        luck = random.Random(seed).gauss(0.0, self.scatter)
+        own = random.Random(f"{seed} {batch} {learning_rate:.6g}")
+        luck = random.Random(seed).gauss(0.0, self.scatter) + own.gauss(0.0, self.own_scatter)
         best = self.steps_minimum * (1.0 + self.critical / batch)
         return best * math.exp(rate_penalty(learning_rate / self.rate(batch)) + luck)
 
@@ -217,13 +226,14 @@ class World:
         seconds = self.step_seconds(
             request.plan.micro_batch_size, request.plan.gradient_accumulation_steps
         )
-        if request.learning_rate > self.diverges_above * self.rate(batch):
+        lived = self._lived(request, batch)
+        if lived is not None:
             return TrainingResult(
                 outcome=Outcome.DIVERGED,
-                steps=1,
+                steps=lived,
                 crossing_steps=None,
-                curve=(CurvePoint(step=1, value=math.inf),),
-                device_seconds=seconds,
+                curve=(CurvePoint(step=lived, value=math.inf),),
+                device_seconds=lived * seconds,
                 limit_applied=request.max_steps,
             )
         points = self._curve(request, batch)
@@ -245,15 +255,25 @@ class World:
             checkpoint="c" if request.checkpoint else None,
         )
 
+    def _lived(self, request: TrainingRun, batch: int) -> int | None:
+        """Steps after which a run diverges, if it does."""
+        if request.learning_rate > self.diverges_above * self.rate(batch):
+            return 1
+        if self.diverges_after is not None and request.max_steps > self.diverges_after:
+            return self.diverges_after
+        return None
+
     def _curve(self, request: TrainingRun, batch: int) -> tuple[CurvePoint, ...]:
         """A loss that falls as a power of the share of steps taken, down to its floor."""
         needed = self.steps(batch, request.learning_rate, request.seed)
+        stuck = random.Random(f"stuck {request.seed}").random() >= self.reaching_share
+        floor = max(self.floor, 1.2 * self.target_loss) if stuck else self.floor
         points: list[CurvePoint] = []
         step = 0
         while step < request.max_steps:
             step = min(step + request.evaluate_every_steps, request.max_steps)
             fall = (self.target_loss / 2.3) ** ((step / needed) ** 0.5)
-            points.append(CurvePoint(step=step, value=max(2.3 * fall, self.floor)))
+            points.append(CurvePoint(step=step, value=max(2.3 * fall, floor)))
             if request.target is not None and curve.smoothed(points)[-1] <= request.target:
                 break
         return tuple(points)
@@ -272,7 +292,7 @@ class World:
                     small_batch_size=small,
                     splits=splits,
                     small=size * (1.0 + self.critical / small),
-                    big=size * (1.0 + self.critical / batch),
+                    big=size * (1.0 + self.critical / batch) if self.resolved else 0.0,
                 )
             )
         return tuple(windows)

@@ -11,8 +11,9 @@ from typing import Final
 from tuner import curve
 from tuner.deciding.comparison import Contender, asam_of, interval
 from tuner.deciding.confirm import Confirmation
+from tuner.deciding.history import Run
 from tuner.deciding.job import Job
-from tuner.deciding.runs import final_metric, plan_seconds, throughput_of
+from tuner.deciding.runs import final_metric, plan_seconds, steps_to, throughput_of
 from tuner.deciding.score import metric_of_score
 from tuner.deciding.timing import MAX_SPREAD
 from tuner.recommendation import Candidate, Caution, Interval, SharpnessAnswer, TimeInterval
@@ -220,7 +221,19 @@ def _about_confirmation(job: Job, chosen: Confirmation, contender: Contender) ->
         )
     target = job.findings.race.target if job.findings.race else None
     plan = job.findings.plan
-    if target is not None and plan is not None and plan.evidence != "full":
+    if target is None or plan is None or plan.evidence == "full":
+        return said
+    reached = sum(one.run is not None and _crossed(job, one.run, target) for one in contender.done)
+    if 0 < reached < len(contender.done):
+        said.append(
+            Caution(
+                code="target_missed",
+                detail=f"{len(contender.done) - reached} of {len(contender.done)} runs of the "
+                f"answer did not reach the target {target:.4g}; they were compared by their "
+                f"{job.spec.objective.metric} at the end, not by a time.",
+            )
+        )
+    if not reached:
         said.append(
             Caution(
                 code="target_not_reached",
@@ -229,6 +242,10 @@ def _about_confirmation(job: Job, chosen: Confirmation, contender: Contender) ->
             )
         )
     return said
+
+
+def _crossed(job: Job, run: Run, target: float) -> bool:
+    return steps_to(job, run, target) is not None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

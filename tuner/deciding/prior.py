@@ -39,9 +39,9 @@ EXPONENT_DEVIATIONS: Final = {"sgd": 0.25, "adam": 0.2, "adamw": 0.2, "rmsprop":
 """Standard deviation of that exponent; end-to-end exponents of 0.47 to 0.85 (SGD) and 0.38 to
 0.57 (Adam) were measured, flattening at large batches."""
 
-RATE_DEVIATION: Final = 0.4
-"""Standard deviation of ln rate0: the race's rates lie about one unit apart, and it ranks by an
-early loss."""
+RATE_DEVIATION: Final = 0.3
+"""Standard deviation of ln rate0: the best rate lies anywhere between the race's, which are about
+one unit apart: 1 / sqrt(12)."""
 
 UNRESOLVED_CRITICAL_BATCH: Final = 64.0
 """Stands in for an unresolved noise scale: a guess that trials correct."""

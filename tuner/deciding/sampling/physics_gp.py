@@ -28,7 +28,7 @@ from tuner.deciding.prior import Prior
 from tuner.deciding.sampling import studies
 from tuner.deciding.sampling.acquisition import WORTH_A_TRIAL, choose
 from tuner.deciding.sampling.question import Question
-from tuner.deciding.sampling.space import Point, Space
+from tuner.deciding.sampling.space import Point, Space, without_infeasible
 
 
 class PhysicsGPSampler(BaseSampler):
@@ -91,7 +91,8 @@ class PhysicsGPSampler(BaseSampler):
         running = studies.running_of(self._space, study, trial.number)
         belief = posterior.fit(self._prior, seen, running, noise=self._noise)
         tried = [(one.global_batch_size, one.learning_rate) for one in seen] + running
-        choice = choose(belief, self._space, tried, self._run_seconds)
+        space = without_infeasible(self._space, seen)
+        choice = choose(belief, space, tried, self._run_seconds)
         if choice is None:
             self.gain = 0.0
             return {}

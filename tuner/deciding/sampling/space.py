@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from tuner.deciding.prior import Prior
+from tuner.deciding.score import Observation
 
 REACH: Final = math.log(8.0)
 """Rates are searched within this distance of the prior's in ln, at every batch."""
@@ -22,6 +24,9 @@ RATE_STEP: Final = 0.1
 
 SAME_RATE: Final = 0.05
 """Rates closer than this in ln, at one batch, are the same trial."""
+
+INFEASIBLE_TRIALS: Final = 2
+"""Trials without a result after which a batch is left out; one may have been an accident."""
 
 Point = tuple[int, float]
 """A global batch size and a learning rate."""
@@ -95,6 +100,14 @@ def candidates(prior: Prior, space: Space, best: Point | None = None) -> list[Po
         count = 1 + math.ceil(math.log(high / low) / RATE_STEP)
         points += [(batch, space.clip(float(rate))) for rate in np.geomspace(low, high, count)]
     return points
+
+
+def without_infeasible(space: Space, observations: Sequence[Observation]) -> Space:
+    """Leave out batches of which two trials ran out of memory and none gave a result."""
+    failed = Counter(o.global_batch_size for o in observations if o.kind == "infeasible")
+    held = {o.global_batch_size for o in observations if o.kind != "infeasible"}
+    kept = tuple(b for b in space.batches if b in held or failed[b] < INFEASIBLE_TRIALS)
+    return replace(space, batches=kept)
 
 
 def known(point: Point, tried: Sequence[Point]) -> bool:
