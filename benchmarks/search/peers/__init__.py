@@ -1,0 +1,1 @@
+"""What people use today, run with settings that its authors would accept."""
