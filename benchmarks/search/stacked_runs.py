@@ -90,7 +90,7 @@ class _Lot:
         replicas = [
             Replica(learning_rate=rate, seed=seed) for rate in recorded.rates for seed in seeds
         ]
-        self.stack = Stack(bench, replicas, micro_batch_size=PASS_SIZE)
+        self.stack = Stack.fresh(bench, replicas, micro_batch_size=PASS_SIZE)
         self.courses = [
             Course(initial_loss=seen.loss) for seen in look(self.stack, samples_per_pass=PASS_SIZE)
         ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from tuner.measuring.evaluation import GUARD_SAMPLES, Evaluation
-from tuner.measuring.stacking.stack import Score, Stack
+from tuner.measuring.stacking.passes import Score
+from tuner.measuring.stacking.stack import Stack
 
 
 def look(stack: Stack, *, samples_per_pass: int) -> list[Evaluation]:
