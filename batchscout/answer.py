@@ -139,6 +139,25 @@ class MemoryPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reused:
+    """What was taken over from a past job instead of being searched, and how it held here."""
+
+    job_id: str
+    answered_at: str
+    device_kind: str
+    device_name: str
+    global_batch_size: int
+    learning_rate: float
+    steps: float
+    target: float | None
+    critical_batch_size: Interval | None
+    trials: int
+    expected_seconds: float | None
+    expected_metric: float | None
+    measured_to_expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The answer to one tuning job."""
 
@@ -176,6 +195,7 @@ class Answer:
     pareto: tuple[Candidate, ...]
     rivals: tuple[Candidate, ...]
     held_fixed: HeldFixed
+    reused: Reused | None
     spending: Spending
     warnings: tuple[Caution, ...]
     spec_digest: str

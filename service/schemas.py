@@ -12,7 +12,9 @@ from service.store import tables
 from tuner.recommendation import Recommendation
 from tuner.spec import Metric, Task
 
-Stage = Literal["inspect", "memory", "timing", "race", "plan", "search", "confirm", "recommend"]
+Stage = Literal[
+    "inspect", "memory", "timing", "verify", "race", "plan", "search", "confirm", "recommend"
+]
 
 
 class Envelope(BaseModel):
@@ -83,7 +85,7 @@ class Trial(Envelope):
 
     number: int
     request_id: str
-    stage: Literal["race", "search", "confirm"]
+    stage: Literal["verify", "race", "search", "confirm"]
     state: Literal["running", "complete", "censored", "diverged", "infeasible"]
     global_batch_size: int
     micro_batch_size: int

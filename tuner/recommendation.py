@@ -124,6 +124,30 @@ class MemoryPoint(Part):
     out_of_memory: bool | None
 
 
+class Reused(Part):
+    """What was taken over from a past job instead of being searched, and how it held here.
+
+    `learning_rate` at `global_batch_size` is the winner of the past race, `steps` what it took
+    to the target (or its whole training budget). Two runs on unseen seeds verified what these,
+    the critical batch size and the past trials let expect on this device: `expected_seconds`
+    to the target, or `expected_metric` at the end of the training budget.
+    """
+
+    job_id: str
+    answered_at: str
+    device_kind: str
+    device_name: str
+    global_batch_size: int
+    learning_rate: float
+    steps: float
+    target: float | None
+    critical_batch_size: Interval | None
+    trials: int
+    expected_seconds: float | None
+    expected_metric: float | None
+    measured_to_expected: float
+
+
 class Recommendation(Part):
     """The answer to one tuning job."""
 
@@ -161,6 +185,7 @@ class Recommendation(Part):
     pareto: list[Candidate]
     rivals: list[Candidate]
     held_fixed: HeldFixed
+    reused: Reused | None
     spending: Spending
     warnings: list[Caution]
     spec_digest: str

@@ -21,7 +21,9 @@ from tuner.records import (
     CapacityChanged,
     Event,
     Failed,
+    Knowledge,
     Measurement,
+    Recalled,
     Request,
     Result,
     Start,
@@ -43,6 +45,7 @@ def tune(
     *,
     measure: Callable[[Request], Measurement],
     capacity: CapacityChanged = CPU,
+    recall: Callable[[str], Knowledge | None] | None = None,
     on_event: Callable[[Tuning, Event], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Recommendation:
@@ -53,6 +56,8 @@ def tune(
         measure: Measures one request; raises `TunerError` where the workload is at fault and
             `MeasurementLost` where the attempt died.
         capacity: The device that `measure` uses; one measurement runs at a time.
+        recall: Looks up what a past tuning of the same workload knows (`Tuning.learned`), by
+            its key; asked once, after the inspection.
         on_event: Called after each event, with the tuning as it then is.
         clock: Seconds; counts against `budget.timeout_seconds` between measurements.
 
@@ -71,7 +76,12 @@ def tune(
             on_event(tuning, event)
 
     apply(capacity)
+    asked = recall is None
     while not tuning.finished:
+        if not asked and recall is not None and tuning.question is not None:
+            asked, known = True, recall(tuning.question)
+            if known is not None:
+                apply(Recalled(knowledge=known))
         if clock() - started_at > spec.budget.timeout_seconds:
             apply(Stop(reason="timeout"))
             continue

@@ -21,12 +21,14 @@ from typing import Any, Final
 from tuner.deciding import (
     confirm,
     inspection,
+    knowledge,
     memory,
     plan,
     race,
     recommend,
     search,
     timing,
+    verify,
 )
 from tuner.deciding.history import History
 from tuner.deciding.job import Job, Wants
@@ -39,6 +41,8 @@ from tuner.records import (
     CapacityChanged,
     Event,
     Failed,
+    Knowledge,
+    Recalled,
     Request,
     Result,
     Start,
@@ -63,6 +67,7 @@ STAGES: Final = (
     Stage(name="inspect", finding=inspection.finding, wants=inspection.wants),
     Stage(name="memory", finding=memory.finding, wants=memory.wants),
     Stage(name="timing", finding=timing.finding, wants=timing.wants),
+    Stage(name="verify", finding=verify.finding, wants=verify.wants),
     Stage(name="race", finding=race.finding, wants=race.wants),
     Stage(name="plan", finding=plan.finding, wants=plan.wants),
     Stage(name="search", finding=search.finding, wants=search.wants),
@@ -174,6 +179,28 @@ class Tuning:
         """The job as its stages see it; to be read, not changed."""
         return self._job
 
+    @property
+    def question(self) -> str | None:
+        """Key of what past jobs may know of this workload; None where nobody is to be asked.
+
+        There is one between the inspection and the last timing, unless the request turned
+        reuse off or something was recalled already. The reply is a `Recalled` event.
+        """
+        found = self._job.findings
+        asks = self._job.spec.search.reuse == "verified" and self._job.knowledge is None
+        if not asks or found.verify is not None or self.finished:
+            return None
+        return knowledge.key_of(self._job)
+
+    def learned(self, *, job_id: str, answered_at: str) -> Knowledge | None:
+        """Say what this tuning has found out for later ones; None where that is nothing.
+
+        Args:
+            job_id: What later tunings are to call it.
+            answered_at: When it was answered, ISO 8601.
+        """
+        return knowledge.learned(self._job, job_id=job_id, answered_at=answered_at)
+
     def trials(self) -> tuple[TrialView, ...]:
         """Every training run, as people want to see it."""
         return trial_views(self._job)
@@ -191,12 +218,19 @@ class Tuning:
                 self._adopt(event)
             case Stop():
                 self._job.stopped = self._job.stopped or event.reason
+            case Recalled():
+                self._recall(event.knowledge)
 
     def _adopt(self, capacity: CapacityChanged) -> None:
         """Take the first device kind for good: one step time never mixes kinds."""
         known = self._job.capacity
         if known is None or known.device_kind == capacity.device_kind:
             self._job.capacity = capacity
+
+    def _recall(self, known: Knowledge) -> None:
+        """Take what answers the question; what nobody asked for changes nothing."""
+        if known.key == self.question:
+            self._job.knowledge = known
 
     def _advance(self) -> None:
         """Let each stage decide in turn, as far as the history allows."""
@@ -205,12 +239,17 @@ class Tuning:
         try:
             for stage in STAGES:
                 if getattr(self._job.findings, stage.name) is None:
-                    found = stage.finding(self._job)
+                    found = self._settled(stage.name) or stage.finding(self._job)
                     if found is None:
                         return
                     setattr(self._job.findings, stage.name, found)
         except TunerError as error:
             self._failure = error.problem
+
+    def _settled(self, stage: str) -> Any:
+        """Return what a verified recollection makes of a stage, or None."""
+        verdict = self._job.findings.verify
+        return verdict.settled.get(stage) if verdict is not None else None
 
     def _decide_actions(self) -> tuple[Action, ...]:
         running = [entry for entry in self._job.history.entries() if entry.running]

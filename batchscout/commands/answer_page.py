@@ -10,7 +10,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from batchscout.answer import Answer, Candidate, HeldFixed, Interval, Sharpness, TimeInterval
+from batchscout.answer import (
+    Answer,
+    Candidate,
+    HeldFixed,
+    Interval,
+    Reused,
+    Sharpness,
+    TimeInterval,
+)
 from batchscout.commands.quantities import number, seconds, size
 
 EVIDENCE: Final = {
@@ -107,6 +115,8 @@ def _evidence(answer: Answer) -> Iterator[Row]:
         yield "sharpness", "", _sharpness(answer.sharpness)
     yield "limited by", "", LIMITED_BY.get(answer.limited_by, answer.limited_by)
     yield "device", answer.device.kind, f"{answer.device.name}, {size(answer.device.memory_bytes)}"
+    if answer.reused:
+        yield "reused", "", _reused(answer.reused)
     yield "held fixed", "", _held_fixed(answer.held_fixed)
     yield "it cost", seconds(answer.spending.device_seconds), _spending(answer)
 
@@ -175,6 +185,13 @@ def _held_fixed(held: HeldFixed) -> str:
             f"horizon {held.horizon_samples:,} samples = {number(held.horizon_steps)} steps"
         )
     return "; ".join(part for part in parts if part)
+
+
+def _reused(reused: Reused) -> str:
+    return (
+        f"what {reused.job_id} found on {reused.device_name} on {reused.answered_at[:10]}; the "
+        f"verifying runs came to {reused.measured_to_expected:.2f} times what it let expect"
+    )
 
 
 def _plain(value: object) -> str:

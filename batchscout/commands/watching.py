@@ -20,6 +20,7 @@ MEASURES: Final[Mapping[str, str]] = {
     "inspect": "looking at the real data and model",
     "memory": "finding the largest micro-batch that really fits",
     "timing": "timing passes and optimizer steps",
+    "verify": "verifying what a past job found, where there is one",
     "race": "racing learning rates at one batch size",
     "plan": "holding the predicted cost against the budget",
     "search": "training configurations of batch size and learning rate",

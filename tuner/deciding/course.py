@@ -36,6 +36,9 @@ WELL_USED: Final = 0.7
 
 EVALUATIONS_PER_RUNG: Final = 5
 
+BEFORE: Final = ("inspect", "memory", "timing", "verify")
+"""Stages whose spending is over when the race begins."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
@@ -67,7 +70,7 @@ def course_of(job: Job) -> Course:
     )
     rates = job.spec.learning_rates
     before = job.history.seconds_by_stage()
-    seconds = job.budget_seconds - sum(before.get(s, 0.0) for s in ("inspect", "memory", "timing"))
+    seconds = job.budget_seconds - sum(before.get(stage, 0.0) for stage in BEFORE)
     step = timing.step_seconds[batch]
     rung_steps = int(min(_most_rung_steps(job, batch), RACE_SHARE * seconds / (RUNG_COST * step)))
     cadence = max(

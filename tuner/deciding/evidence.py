@@ -123,7 +123,8 @@ def critical_batch_size(job: Job) -> Interval | None:
 def closest_metric(job: Job) -> float | None:
     """The best smoothed metric that any run of the job came to."""
     metric = job.spec.objective.metric
-    runs = [run for stage in ("race", "search", "confirm") for run in job.history.runs(stage)]
+    stages = ("verify", "race", "search", "confirm")
+    runs = [run for stage in stages for run in job.history.runs(stage)]
     values = [curve.best_value(run.result.curve, metric) for run in runs]
     known = [value for value in values if value is not None]
     if not known:
@@ -135,7 +136,7 @@ def warnings(job: Job, chosen: Confirmation, contender: Contender | None) -> lis
     """Gather what every stage has to say, and what the whole shows."""
     found = job.findings
     said: list[Caution] = []
-    for part in (found.inspect, found.memory, found.race, found.plan, found.search):
+    for part in (found.inspect, found.memory, found.verify, found.race, found.plan, found.search):
         said += part.warnings if part is not None else ()
     said += _about_time(job)
     if contender is not None:
@@ -178,7 +179,7 @@ def calibration_ratio(job: Job) -> float | None:
     """Median over confirming runs of wall seconds to calibrated seconds of their steps."""
     ratios = [
         run.result.train_seconds / (run.result.train_steps * plan_seconds(job, run.request.plan))
-        for run in job.history.runs("confirm")
+        for run in [*job.history.runs("verify"), *job.history.runs("confirm")]
         if run.result.train_steps
     ]
     return median(ratios) if ratios else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tuner.errors import Problem, TunerError
-from tuner.records import CapacityChanged, Request, Tighten, Workload
+from tuner.records import CapacityChanged, Knowledge, Request, Tighten, Workload
 from tuner.spec import MAX_SEED, TuningSpec
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tuner.deciding.race import RaceOutcome
     from tuner.deciding.search import Ranking
     from tuner.deciding.timing import Throughput
+    from tuner.deciding.verify import Verdict
     from tuner.recommendation import Recommendation
 
 
@@ -29,6 +30,7 @@ class Findings:
     inspect: Scope | None = None
     memory: MemoryCurve | None = None
     timing: Throughput | None = None
+    verify: Verdict | None = None
     race: RaceOutcome | None = None
     plan: Plan | None = None
     search: Ranking | None = None
@@ -55,6 +57,7 @@ class Job:
         findings: What the stages have learned so far.
         capacity: The device of this job and how many measurements it runs at once.
         stopped: Why nothing more may be started, or None.
+        knowledge: What a past job knows of this workload, or None.
     """
 
     spec: TuningSpec
@@ -63,6 +66,7 @@ class Job:
     findings: Findings = field(default_factory=Findings)
     capacity: CapacityChanged | None = None
     stopped: str | None = None
+    knowledge: Knowledge | None = None
 
     @property
     def slots(self) -> int:

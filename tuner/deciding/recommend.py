@@ -86,6 +86,7 @@ def finding(job: Job) -> Recommendation:
         pareto=evidence.pareto(job, chosen.contenders),
         rivals=[evidence.candidate(job, chosen.contenders[i]) for i in chosen.rivals],
         held_fixed=held_fixed(job, batch),
+        reused=found.verify.reused if found.verify else None,
         spending=_spending(job),
         warnings=evidence.warnings(job, chosen, contender),
         spec_digest=job.spec_digest,

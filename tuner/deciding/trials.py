@@ -27,7 +27,7 @@ class TrialView:
     Args:
         number: Counts from 0 in starting order.
         request_id: Of the run.
-        stage: `race`, `search` or `confirm`.
+        stage: `verify`, `race`, `search` or `confirm`.
         global_batch_size: Samples per optimizer step.
         micro_batch_size: Samples per pass.
         gradient_accumulation_steps: Passes per optimizer step.
