@@ -18,7 +18,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from service.allocation import Claim, share
-from service.live_job import LiveJob, MakeMachine, failed_turn
+from service.live_job import LiveJob, failed_turn
+from service.machine import MakeMachine
 from service.reconcile import read_spec, rebuild, sweep_artifacts
 from service.settings import Settings
 from service.store.database import now
@@ -154,7 +155,13 @@ class Controller:
             self._refuse(row, problem)
         elif grant.slots > 0:
             machine = self._make_machine(spec, spec_digest=row.spec_digest)
-            job = LiveJob(number=row.number, job_id=row.id, spec=spec, machine=machine)
+            job = LiveJob(
+                number=row.number,
+                job_id=row.id,
+                spec=spec,
+                machine=machine,
+                recall=self._ledger.recall,
+            )
             job.give(grant)
             self._jobs[row.number] = job
 

@@ -10,19 +10,21 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from service.machine import Machine, Recall, nobody
 from service.problems import from_tuner
+from service.store.database import now
 from service.store.ledger import AttemptChange, Turn
 from service.store.tables import AttemptState, JobState
 from tuner.errors import Problem, TunerError
 from tuner.recommendation import Recommendation
 from tuner.records import (
-    Action,
     AttemptLost,
     CapacityChanged,
     Event,
     Failed,
+    Recalled,
     Request,
     Result,
     Start,
@@ -35,42 +37,6 @@ from tuner.spec import TuningSpec
 from workers.executor import AttemptFailed, AttemptId, Finished, Lost, Update
 
 
-class Machine(Protocol):
-    """What is driven: `tuner.tuning.Tuning`, seen from here."""
-
-    def apply(self, event: Event) -> None:
-        """Take in what happened."""
-
-    def actions(self) -> tuple[Action, ...]:
-        """Say what is to be done now."""
-
-    def trials(self) -> tuple[Any, ...]:
-        """Show every training run: frozen records with a `number`."""
-
-    @property
-    def progress(self) -> Any:
-        """Where it is: a frozen record with a `stage`."""
-
-    @property
-    def answer(self) -> Recommendation | None:
-        """The recommendation, once it is decided."""
-
-    @property
-    def failure(self) -> Problem | None:
-        """Why there will be no answer, or None."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is an answer, a failure, or a cancellation."""
-
-
-class MakeMachine(Protocol):
-    """Makes the machine of a job that has seen nothing yet."""
-
-    def __call__(self, spec: TuningSpec, *, spec_digest: str) -> Machine:
-        """Make it."""
-
-
 class LiveJob:
     """One job under way.
 
@@ -79,6 +45,7 @@ class LiveJob:
         job_id: As people see it.
         spec: What was asked.
         machine: In the state that the recorded sequence leads to.
+        recall: Asked once, when the machine wants to know what past jobs found.
         elapsed_seconds: Since it started running.
         clock: Monotonic seconds.
     """
@@ -90,6 +57,7 @@ class LiveJob:
         job_id: str,
         spec: TuningSpec,
         machine: Machine,
+        recall: Recall = nobody,
         elapsed_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -109,6 +77,7 @@ class LiveJob:
         self._shown: dict[int, Mapping[str, Any]] = {}
         self._told: set[tuple[int, Tighten | Withdraw]] = set()
         self._due = True
+        self._recall: Recall | None = recall
         self._clock = clock
         self._deadline = clock() - elapsed_seconds + spec.budget.timeout_seconds
 
@@ -192,6 +161,7 @@ class LiveJob:
         if not events and not self._due:
             return None
         self._due = False
+        self._ask(events)
         self._withdraw_waiting(events, changes)
         self._start(events, changes)
         handed, self._handed = self._handed, []
@@ -227,6 +197,21 @@ class LiveJob:
         for event, _ in inbox:
             self.machine.apply(event)
         return [event for event, _ in inbox], [change for _, change in inbox if change]
+
+    def _ask(self, events: list[Event]) -> None:
+        """Ask past jobs as soon as the machine has a question; the reply is an event like others.
+
+        It is applied in the turn in which the inspection is recorded, or, where a controller
+        died without asking, in the first turn of the next one.
+        """
+        key = self.machine.question
+        if key is None or self._recall is None:
+            return
+        known, self._recall = self._recall(key), None
+        if known is not None:
+            recalled = Recalled(knowledge=known)
+            self.machine.apply(recalled)
+            events.append(recalled)
 
     def _wishes(self) -> list[Tighten | Withdraw]:
         if self.machine.finished:
@@ -276,6 +261,10 @@ class LiveJob:
         progress = plain(dataclasses.asdict(self.machine.progress))
         answer = self.machine.answer if self.state is JobState.SUCCEEDED else None
         failure = self.machine.failure if self.state is JobState.FAILED else None
+        known = None
+        if answer is not None:
+            moment = now().isoformat()
+            known = self.machine.learned(job_id=self.job_id, answered_at=moment)
         return Turn(
             job_number=self.number,
             events=events,
@@ -286,6 +275,7 @@ class LiveJob:
             trials=self._changed_trials(),
             answer=_written(answer) if answer else None,
             problem=_shown(self.job_id, failure) if failure else None,
+            knowledge=known,
         )
 
     def _changed_trials(self) -> dict[int, Mapping[str, Any]]:

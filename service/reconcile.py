@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from service.live_job import LiveJob, Machine, MakeMachine
+from service.live_job import LiveJob
+from service.machine import Machine, MakeMachine
 from service.store.database import now
 from service.store.ledger import Ledger
 from service.store.tables import Job
@@ -51,6 +52,7 @@ def rebuild(
         job_id=job.id,
         spec=spec,
         machine=machine,
+        recall=ledger.recall,
         elapsed_seconds=max(0.0, elapsed),
     )
     ids = [

@@ -7,6 +7,7 @@ the API shows, so that a process that dies leaves either all of a turn or nothin
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,12 +25,15 @@ from service.store.tables import (
     Device,
     Job,
     JobState,
+    KnowledgeRow,
     Record,
     ResultRow,
     Trial,
 )
 from tuner.errors import IncompatibleRecord
-from tuner.records import Event, Result, decode, encode
+from tuner.records import Event, Knowledge, Result, decode, encode
+
+_log = logging.getLogger(__name__)
 
 _LIVE_ATTEMPTS = (AttemptState.STARTING, AttemptState.RUNNING)
 
@@ -65,6 +69,7 @@ class Turn:
         trials: Changed trials by position.
         answer: Set with `succeeded`.
         problem: Set with `failed`.
+        knowledge: What the job leaves to later ones; set with `succeeded`, if at all.
     """
 
     job_number: int
@@ -76,6 +81,7 @@ class Turn:
     trials: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     answer: Mapping[str, Any] | None = None
     problem: Mapping[str, Any] | None = None
+    knowledge: Knowledge | None = None
 
 
 class Superseded(Exception):
@@ -167,6 +173,33 @@ class Ledger:
                 _change_attempt(session, turn.job_number, change, moment)
             for position, view in turn.trials.items():
                 session.merge(Trial(job_number=turn.job_number, position=position, view=dict(view)))
+            if turn.knowledge is not None:
+                key, payload = turn.knowledge.key, encode(turn.knowledge)
+                session.add(KnowledgeRow(job_number=turn.job_number, key=key, payload=payload))
+
+    def recall(self, key: str) -> Knowledge | None:
+        """Look up what past jobs know.
+
+        Args:
+            key: As the tuning of the present job asks for it.
+
+        Returns:
+            What the newest job of that key left; None if there is none that this version reads.
+        """
+        query = (
+            select(KnowledgeRow.payload)
+            .where(KnowledgeRow.key == key)
+            .order_by(KnowledgeRow.job_number.desc())
+            .limit(1)
+        )
+        with self._database.read() as session:
+            payload = session.scalar(query)
+        try:
+            known: Knowledge | None = decode(payload) if payload is not None else None
+        except IncompatibleRecord as error:
+            _log.warning("what a past job knows cannot be read: %s", error.detail)
+            return None
+        return known
 
     def beat(self, *, pid: int, started_at: datetime, devices: Iterable[Mapping[str, Any]]) -> None:
         """Say that the controller lives, and what its devices do.

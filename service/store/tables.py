@@ -1,4 +1,4 @@
-"""What is stored: jobs, their recorded sequence, results, attempts, trials and devices."""
+"""What is stored: jobs, their records, results, attempts, trials, knowledge, and devices."""
 
 from __future__ import annotations
 
@@ -126,6 +126,17 @@ class ResultRow(Table):
 
     job_number: Mapped[int] = mapped_column(ForeignKey("job.number"), primary_key=True)
     request_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class KnowledgeRow(Table):
+    """What a succeeded job leaves to later ones that share its key, on whatever device."""
+
+    __tablename__ = "knowledge"
+    __table_args__ = (Index(None, "key", "job_number"),)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("job.number"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(80))
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
 
 

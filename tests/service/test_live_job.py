@@ -66,6 +66,13 @@ class Scripted:
         """None."""
         return ()
 
+    def learned(self, *, job_id: str, answered_at: str) -> None:
+        """Nothing."""
+
+    @property
+    def question(self) -> None:
+        """Nothing."""
+
 
 def start(request_id: str) -> Start:
     """An offer."""

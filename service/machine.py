@@ -1,0 +1,63 @@
+"""What the service drives: a tuning, and the past jobs that it may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tuner.errors import Problem
+from tuner.recommendation import Recommendation
+from tuner.records import Action, Event, Knowledge
+from tuner.spec import TuningSpec
+
+
+class Machine(Protocol):
+    """What is driven: `tuner.tuning.Tuning`, seen from here."""
+
+    def apply(self, event: Event) -> None:
+        """Take in what happened."""
+
+    def actions(self) -> tuple[Action, ...]:
+        """Say what is to be done now."""
+
+    def trials(self) -> tuple[Any, ...]:
+        """Show every training run: frozen records with a `number`."""
+
+    def learned(self, *, job_id: str, answered_at: str) -> Knowledge | None:
+        """Say what it leaves to later jobs; None where that is nothing."""
+
+    @property
+    def question(self) -> str | None:
+        """Key of what past jobs may know; None where nobody is to be asked."""
+
+    @property
+    def progress(self) -> Any:
+        """Where it is: a frozen record with a `stage`."""
+
+    @property
+    def answer(self) -> Recommendation | None:
+        """The recommendation, once it is decided."""
+
+    @property
+    def failure(self) -> Problem | None:
+        """Why there will be no answer, or None."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an answer, a failure, or a cancellation."""
+
+
+class MakeMachine(Protocol):
+    """Makes the machine of a job that has seen nothing yet."""
+
+    def __call__(self, spec: TuningSpec, *, spec_digest: str) -> Machine:
+        """Make it."""
+
+
+Recall = Callable[[str], Knowledge | None]
+"""Looks up what past jobs know, by key."""
+
+
+def nobody(key: str) -> None:
+    """Know nothing."""
+    del key
