@@ -121,7 +121,10 @@ def _full(job: Job, race: RaceOutcome) -> Plan | None:
         search_seconds, confirm_seconds = SEARCH_LIMIT * one, CONFIRM_COST * one
     least = MIN_RUNS * confirm_seconds
     trials = int((job.remaining_seconds - least) / search_seconds)
-    if trials < min(MIN_TRIALS, job.spec.budget.max_trials):
+    # A target that the race's winner reached is compared by, however few trials there are: a
+    # proxy would rank by something else, and its answer may never come to the target.
+    enough = MIN_TRIALS if goal.kind == "metric" else 1
+    if trials < min(enough, job.spec.budget.max_trials):
         return None
     reserve = max(least, min(CONFIRM_SHARE * job.budget_seconds, job.remaining_seconds / 2.0))
     trials = min(job.spec.budget.max_trials, max(trials, 1))

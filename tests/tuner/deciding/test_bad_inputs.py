@@ -72,10 +72,19 @@ def test_an_unresolved_noise_scale_is_said_and_survived(sampler: str) -> None:
 
 
 @SAMPLERS
+def test_a_reached_target_is_compared_by_however_few_trials_fit(sampler: str) -> None:
+    """A budget for one trial beside the race still compares times to the target, no proxy."""
+    answer = _answer(World(), sampler, budget={"timeout_seconds": 48.0, "max_trials": 12})
+    assert 1 <= answer.spending.search_trials < 4
+    assert answer.evidence == "full"
+    assert answer.target_reached
+
+
+@SAMPLERS
 def test_rates_that_are_all_too_low_reach_nothing_and_say_so(sampler: str) -> None:
     """The answer is a proxy, its target is not reached, and the edge of the range is named."""
     rates = {"learning_rate": {"low": 1e-7, "high": 1e-6}}
-    answer = _answer(World(), sampler, search_space=rates)
+    answer = _answer(World(steps_minimum=3000.0), sampler, search_space=rates)
     assert answer.evidence == "proxy"
     assert answer.target_reached is False
     assert answer.time_to_target_seconds is None
