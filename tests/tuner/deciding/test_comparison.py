@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tuner.deciding.comparison import Contender, flatter, interval, separated
+from tuner.deciding.comparison import Contender, behind, flatter, interval, separated
 from tuner.deciding.history import Run
 from tuner.deciding.score import Observation
 from tuner.records import (
@@ -95,6 +95,22 @@ def test_pairing_separates_what_seeds_hide() -> None:
     assert not separated(slower, best)
     two = [_contender(*one.runs[:2]) for one in (best, slower)]
     assert not separated(*two)
+
+
+def test_contenders_are_compared_on_the_seeds_they_share() -> None:
+    """Slow seeds that only one of two has run do not count against it."""
+    longer = _contender(*(_observation(score) for score in (1.0, 1.1, 5.0)))
+    shorter = _contender(*(_observation(score) for score in (1.2, 1.3)))
+    assert longer.expected > shorter.expected
+    assert behind(longer, shorter) == pytest.approx(0.2)
+
+
+def test_a_miss_counts_by_what_it_costs() -> None:
+    """Where one of two missed, what reaching the target is expected to take decides."""
+    steady = _contender(_observation(1.0), _observation(1.0))
+    missed = _contender(_observation(0.9), _observation(2.0, "censored"))
+    assert behind(steady, missed) == pytest.approx(missed.expected - 1.0)
+    assert behind(steady, missed) > 0.0
 
 
 def test_interval_covers_its_share() -> None:
