@@ -54,6 +54,19 @@ TRAINED = st.builds(
     evaluation_seconds=REAL,
     device_seconds=REAL,
 )
+KNOWLEDGE = st.builds(
+    records.Knowledge,
+    learning_rate=REAL,
+    steps=REAL,
+    target=MAYBE_REAL,
+    critical_batch_size=MAYBE_REAL,
+    critical_batch_size_low=MAYBE_REAL,
+    critical_batch_size_high=MAYBE_REAL,
+    trials=st.lists(
+        st.builds(records.KnownTrial, learning_rate=REAL, score=MAYBE_REAL), max_size=3
+    ).map(tuple),
+    cautions=st.lists(st.builds(records.KnownCaution), max_size=2).map(tuple),
+)
 EVENTS = st.one_of(
     st.builds(
         records.Started,
@@ -63,6 +76,7 @@ EVENTS = st.one_of(
     st.builds(records.Failed, problem=PROBLEM, device_seconds=REAL),
     st.builds(records.AttemptLost, device_seconds=REAL),
     st.builds(records.Stop),
+    st.builds(records.Recalled, knowledge=KNOWLEDGE),
 )
 
 
