@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Score = Callable[[nn.Module, Tensor, Tensor | None], Tensor]
 """From a model and a micro-batch to a sum over its counted items."""
+
+TRACE_AFTER: Final = 100
+"""Passes of one shape before they are traced: small models spend most of a mapped pass on the
+mapping itself, and a trace costs about as much as it saves in a hundred passes."""
+
+Data = tuple[Tensor, Tensor | None, Tensor]
+"""Inputs, targets and scale of one micro-batch."""
 
 Named = Mapping[str, Tensor]
 """Tensors by name, each with a leading axis of replicas."""
@@ -31,30 +40,40 @@ class Passes:
         self._outline = outline
         self._of_shared = self._gradient_function(loss_sum, of_data=None, has_targets=has_targets)
         self._of_own = self._gradient_function(loss_sum, of_data=0, has_targets=has_targets)
+        self._seen: Counter[tuple[bool, torch.Size]] = Counter()
+        self._traces: dict[tuple[bool, torch.Size], Callable[..., Any]] = {}
+        self.trace_after = TRACE_AFTER
 
     def gradient(
-        self,
-        trained: Named,
-        others: Named,
-        data: tuple[Tensor, Tensor | None, Tensor],
-        *,
-        shared: bool,
+        self, trained: Named, others: Named, data: Data, *, shared: bool
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Compute the gradient of a scaled loss sum for every replica.
 
         Args:
             trained: Weights that a gradient is wanted of.
             others: Buffers, and weights that are not trained.
-            data: Inputs, targets and scale; with an axis of replicas unless `shared`.
+            data: Of the micro-batch; with an axis of replicas unless `shared`.
             shared: All replicas see the same samples.
 
         Returns:
             Gradients, and what the pass has made of `others` (running statistics).
         """
-        function = self._of_shared if shared else self._of_own
-        with _mapped():
-            gradients, after = function(trained, others, *data)
+        function, shape = self._of_shared if shared else self._of_own, (shared, data[0].shape)
+        given = [each for each in data if each is not None]
+        self._seen[shape] += 1
+        if self._seen[shape] == self.trace_after:
+            self._traces[shape] = _traced(function, trained, others, data)
+        with _mapped(), torch.no_grad():
+            if shape in self._traces:
+                gradients, after = self._traces[shape](trained, others, *given)
+            else:
+                gradients, after = function(trained, others, *data)
         return gradients, after
+
+    def forget_traces(self) -> None:
+        """Drop what was traced: the number of replicas has changed."""
+        self._seen.clear()
+        self._traces.clear()
 
     def summed(
         self, weights: Named, score: Score, inputs: Tensor, targets: Tensor | None
@@ -119,6 +138,25 @@ def _call(module: nn.Module, tensors: Named, inputs: Tensor, targets: Tensor | N
     named = {f"model.{name}": value for name, value in tensors.items()}
     out: Tensor = functional_call(module, named, (inputs, targets))
     return out
+
+
+def _traced(
+    function: Callable[..., Any], trained: Named, others: Named, data: Data
+) -> Callable[..., Any]:
+    """Write a mapped pass down as the plain operations that it comes to."""
+
+    def plain(trained: Named, others: Named, inputs: Tensor, *rest: Tensor) -> Any:
+        targets, scale = rest if len(rest) > 1 else (None, rest[0])
+        return function(trained, others, inputs, targets, scale)
+
+    # The pass is run once to be written down; what it draws for that is given back.
+    device = data[0].device
+    cards = [device] if device.type == "cuda" else []
+    with _mapped(), torch.no_grad(), torch.random.fork_rng(devices=cards):
+        written: Callable[..., Any] = make_fx(plain)(
+            trained, others, *(each for each in data if each is not None)
+        )
+    return written
 
 
 @contextmanager

@@ -121,6 +121,10 @@ class Stack:
                 step.optimizer.state[parameter] = state_at(self.optimizer.state[stacked], place)
         return step
 
+    def trace_at_once(self) -> None:
+        """Write every pass down the first time, not only once it has come back often."""
+        self._passes.trace_after = 1
+
     def keep(self, places: Sequence[int]) -> None:
         """Let all replicas leave but some.
 
@@ -133,6 +137,7 @@ class Stack:
         self._fixed = {name: each[chosen] for name, each in self._fixed.items()}
         self.replicas = tuple(self.replicas[place] for place in places)
         self._optimizer()
+        self._passes.forget_traces()
         for old, new in zip(before, self._parameters, strict=True):
             if old in states:
                 self.optimizer.state[new] = state_at(states[old], chosen)

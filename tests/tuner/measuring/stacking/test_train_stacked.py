@@ -73,6 +73,12 @@ def hold(workload: Workload, folder: Path, **changes: Any) -> list[TrainingResul
     return results
 
 
+@pytest.fixture(params=[2, 10**9], ids=["traced", "mapped"], autouse=True)
+def trace_after(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds for passes that are written down, and for those that are not."""
+    monkeypatch.setattr("tuner.measuring.stacking.passes.TRACE_AFTER", request.param)
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_kind_of_model_trains_as_alone(subject: str, tmp_path: Path) -> None:
     """Perceptrons, convolutions and transformers give the same curves and noise windows."""
