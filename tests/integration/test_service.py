@@ -65,6 +65,26 @@ def test_one_request_gives_one_measured_recommendation(
 
 
 @pytest.mark.full
+def test_the_same_workload_is_verified_the_second_time(
+    client: httpx.Client, database: Database
+) -> None:
+    """Real training: the second job is told what the first one found, and holds it against runs."""
+    first, second = create(client), create(client, hardware={"accelerator": "auto"})
+    for address in (first, second):
+        job = follow(client, address, ended)
+        assert job["state"] == "succeeded", job["problem"]
+        assert_consistent(database, id_of(address))
+    answer = Recommendation.model_validate_json(client.get(f"{second}/recommendation").content)
+    trials = client.get(f"{second}/trials").json()["items"]
+    assert [trial["stage"] for trial in trials[:1]] == ["verify"]
+    rejected = "reuse_rejected" in {one.code for one in answer.warnings}
+    if answer.reused is not None:
+        assert answer.reused.job_id == id_of(first)
+        assert [trial["stage"] for trial in trials] == ["verify", "verify"]
+    assert rejected != (answer.reused is not None)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("victims", [["api"], ["controller"], ["api", "controller"]])
 def test_a_job_outlives_every_process(
     client: httpx.Client, service: Embedded, database: Database, victims: list[str]
