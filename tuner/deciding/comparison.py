@@ -19,6 +19,9 @@ from tuner.deciding.score import Observation
 
 CONFIDENCE: Final = 0.95
 
+BELIEF_RUNS: Final = 1.5
+"""What the search believes of a finalist counts as much as this many of its runs."""
+
 MIN_SHARPNESS_PAIRS: Final = 3
 """Sharpness decides only with this many seeds behind the paired difference."""
 
@@ -32,12 +35,14 @@ class Contender:
         learning_rate: Peak rate.
         runs: One observation a replicate, in the order of the replicates.
         timed: Whether scores are ln of seconds, so that what misses cost can be added up.
+        believed: The score that the search expected; None where there was none.
     """
 
     global_batch_size: int
     learning_rate: float
     runs: tuple[Observation | None, ...]
     timed: bool = True
+    believed: float | None = None
 
     @property
     def done(self) -> list[Observation]:
@@ -78,8 +83,19 @@ class Contender:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Order, best first: share of runs that got there, then the expected score."""
-        return -self.share, self.expected
+        """Order, best first: share of runs that got there, then the score to expect.
+
+        What the search believed enters it: a few runs alone would choose by their luck.
+        """
+        return -self.share, self.weighed
+
+    @property
+    def weighed(self) -> float:
+        """Score to expect from the runs and from what the search believed before them."""
+        if self.believed is None:
+            return self.expected
+        runs = self.reached
+        return (runs * self.expected + BELIEF_RUNS * self.believed) / (runs + BELIEF_RUNS)
 
 
 def interval(scores: Sequence[float]) -> tuple[float, float, float]:

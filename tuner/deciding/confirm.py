@@ -93,6 +93,7 @@ def contenders_of(job: Job) -> list[Contender]:
             learning_rate=finalist.learning_rate,
             runs=tuple(_observed(job, goal, position, seed) for seed in range(shape.seeds)),
             timed=goal.kind == "time",
+            believed=finalist.score,
         )
         for position, finalist in enumerate(finalists)
     ]

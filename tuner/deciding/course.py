@@ -25,7 +25,7 @@ RUNG_COST: Final = 20
 RACE_SHARE: Final = 0.2
 """Share of the budget that the rungs may cost."""
 
-MIN_RUNG_STEPS: Final = 20
+MIN_RUNG_STEPS: Final = 4
 """A first rung below this ranks noise; the answer is then of the throughput alone."""
 
 MAX_RUNG_STEPS: Final = 200

@@ -15,7 +15,7 @@ misses, and takes the interval away."""
 CONFIRM_COST: Final = 1.6
 """What a confirming run is planned to cost, as a multiple of the best time found."""
 
-CONFIRM_SHARE: Final = 0.25
+CONFIRM_SHARE: Final = 0.33
 """Share of the whole budget that confirmation may cost, at most."""
 
 MIN_TRIALS: Final = 4

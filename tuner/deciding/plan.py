@@ -27,7 +27,7 @@ from tuner.spec import LossAtBudget
 PROXY_TRIALS: Final = 12
 """Trials of a proxy at most: fewer, longer ones say more about training than many short ones."""
 
-MIN_PROXY_STEPS: Final = 30
+MIN_PROXY_STEPS: Final = 10
 """A proxy of fewer steps than this at the race's batch says nothing about training."""
 
 

@@ -156,33 +156,42 @@ def prior_of(job: Job, goal: Goal) -> Prior:
     race = job.findings.race
     assert race is not None  # noqa: S101  (stages run in order)
     assert race.learning_rate is not None  # noqa: S101  (a goal needs a race)
-    noise = race.noise.estimate if race.noise else None
+    critical, deviation = critical_batch(race.noise)
     optimizer = job.spec.training.optimizer.kind
     return Prior(
         batch=race.batch,
         learning_rate=race.learning_rate,
         steps=race.reference_steps if goal.kind == "time" else None,
-        critical_batch_size=noise or UNRESOLVED_CRITICAL_BATCH,
+        critical_batch_size=critical,
         exponent=EXPONENTS[optimizer],
         step_seconds=throughput_of(job).step_seconds,
-        critical_deviation=critical_deviation(race.noise),
+        critical_deviation=deviation,
         exponent_deviation=EXPONENT_DEVIATIONS[optimizer],
     )
 
 
-def critical_deviation(noise: NoiseScale | None) -> float:
-    """Return the standard deviation of ln Bc: the noise scale's own interval, and its bias.
+def critical_batch(noise: NoiseScale | None) -> tuple[float, float]:
+    """Weigh a measured noise scale against what is usual, each by its uncertainty.
+
+    A race is short, and its estimate scatters: taken at its word it would send the search to
+    batches a few times too large.
 
     Args:
         noise: What was measured; None where nothing was.
 
     Returns:
-        At most that of the guess which stands in for an unresolved noise scale.
+        The critical batch size, in samples, and the standard deviation of its logarithm.
     """
-    if noise is None or noise.estimate is None or noise.low is None or noise.high is None:
-        return UNRESOLVED_DEVIATION
-    measured = math.log(noise.high / noise.low) / (2.0 * NORMAL_QUANTILE)
-    return min(math.hypot(measured, CRITICAL_DEVIATION), UNRESOLVED_DEVIATION)
+    usual = math.log(UNRESOLVED_CRITICAL_BATCH)
+    if noise is None or noise.estimate is None:
+        return UNRESOLVED_CRITICAL_BATCH, UNRESOLVED_DEVIATION
+    measured = UNRESOLVED_DEVIATION
+    if noise.low and noise.high:
+        measured = math.log(noise.high / noise.low) / (2.0 * NORMAL_QUANTILE)
+    known = 1.0 / (measured**2 + CRITICAL_DEVIATION**2)
+    before = 1.0 / UNRESOLVED_DEVIATION**2
+    centre = (known * math.log(noise.estimate) + before * usual) / (known + before)
+    return math.exp(centre), 1.0 / math.sqrt(known + before)
 
 
 def _quadrature() -> tuple[Floats, Floats]:

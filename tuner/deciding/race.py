@@ -29,7 +29,7 @@ from tuner.deciding.noise import NoiseScale, noise_scale
 from tuner.deciding.runs import final_metric, training_run
 from tuner.errors import NotAnswerable
 from tuner.recommendation import Caution
-from tuner.records import Measure, Outcome, TrainingRun
+from tuner.records import Measure, NoiseWindow, Outcome, TrainingRun
 
 RUNG_NOISE_WINDOWS: Final = 8
 """Split steps of each run of a rung, for the noise scale."""
@@ -47,7 +47,7 @@ class RaceOutcome:
         target_origin: `user`, `automatic` or `none`.
         reference_steps: The winner's steps to the target, or to its planned end; None if it
             did not get there within its share of the budget.
-        noise: Gradient noise scale over the winner's windows.
+        noise: Gradient noise scale over the windows of the rates that got past the first rung.
         runs: Runs of the race, the winner's longest one among them.
         without: Why there was no race, or None: `synthetic`, `budget` or `stopped`.
         warnings: Sentences for the user.
@@ -192,7 +192,7 @@ def _outcome(job: Job, course: Course, found: reference.Reference) -> RaceOutcom
                 "search_space.learning_rate.",
             )
         )
-    noise = noise_scale(found.noise)
+    noise = noise_scale(_windows(job))
     if noise.estimate is None:
         warnings.append(
             Caution(
@@ -211,6 +211,20 @@ def _outcome(job: Job, course: Course, found: reference.Reference) -> RaceOutcom
         noise=noise,
         runs=tuple(job.history.runs("race")),
         warnings=tuple(warnings),
+    )
+
+
+def _windows(job: Job) -> tuple[NoiseWindow, ...]:
+    """Pool the windows of every run that got past the first rung and did not diverge.
+
+    One run's estimate scatters by a factor of two to three, and a rate that is almost too high
+    shows more noise than one at which training is steady.
+    """
+    return tuple(
+        window
+        for run in job.history.runs("race")
+        if not run.request.id.startswith("race-0-") and run.result.outcome is not Outcome.DIVERGED
+        for window in run.result.noise
     )
 
 

@@ -31,7 +31,7 @@ from tuner.recommendation import Caution
 from tuner.records import Measure, NoiseWindow, Outcome, TrainingResult, TrainingRun
 from tuner.spec import LossAtBudget
 
-REFERENCE_SHARE: Final = 0.25
+REFERENCE_SHARE: Final = 0.18
 """Share of the budget that the winner may spend on its way to the user's target."""
 
 TARGET_POINT: Final = 0.9
@@ -175,7 +175,12 @@ def _automatic(job: Job, course: Course, index: int, run: Run) -> Reference | No
 
 
 def _winner(job: Job, order: Sequence[int]) -> tuple[int, Run] | None:
-    """The first of the race's best whose long run did not diverge, once it has ended."""
+    """The first of the race's best whose long run did not diverge, once it has ended.
+
+    One that stayed short of the target gives way to the next: a seed may have been stuck, or the
+    rate a quick starter. If all of them do, the first stands.
+    """
+    slow: tuple[int, Run] | None = None
     for rank, index in enumerate(order[:CANDIDATES]):
         before = last_run(job, index)
         if before is not None and before.result.outcome is Outcome.REACHED:
@@ -186,8 +191,14 @@ def _winner(job: Job, order: Sequence[int]) -> tuple[int, Run] | None:
         request, result = entry.request, entry.result
         if not isinstance(request, TrainingRun) or not isinstance(result, TrainingResult):
             continue
-        if result.outcome in {Outcome.REACHED, Outcome.CENSORED}:
-            return index, Run(request=request, result=result)
+        run = Run(request=request, result=result)
+        short = result.outcome is Outcome.CENSORED and request.target is not None
+        if short:
+            slow = slow or (index, run)
+        elif result.outcome in {Outcome.REACHED, Outcome.CENSORED}:
+            return index, run
+    if slow is not None:
+        return slow
     raise NotAnswerable(
         f"The best {min(CANDIDATES, len(order))} learning rates of the race all diverged on the "
         "long run. Lower search_space.learning_rate, or set training.gradient_clip_norm.",

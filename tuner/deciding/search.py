@@ -20,10 +20,13 @@ from tuner.errors import NotAnswerable
 from tuner.recommendation import Caution
 from tuner.records import Request, Tighten, TrainingRun
 
-FINALISTS: Final = 3
+FINALISTS: Final = 4
 """Trials that go on to confirmation, at most."""
 
-SAME_FINALIST: Final = 0.2
+FINALISTS_PER_BATCH: Final = 2
+"""Of one batch at most: a seed may favour a whole batch, and more rates at it do not see that."""
+
+SAME_FINALIST: Final = 0.3
 """Two rates at one batch closer than this in ln are one finalist."""
 
 MIN_KNOWN_COSTS: Final = 3
@@ -151,9 +154,11 @@ def belief_of(job: Job, goal: Goal, seen: list[Observation]) -> Posterior:
 
 
 def rank(belief: Posterior, seen: list[Observation]) -> tuple[Finalist, ...]:
-    """Choose the finalists by posterior mean, near-duplicates merged."""
-    complete = [one for one in seen if one.kind == "complete"]
-    pool = complete or [one for one in seen if one.kind == "censored"]
+    """Choose the finalists by posterior mean, near-duplicates merged.
+
+    Trials that were cut short take part: a single lucky run cuts all that is as good on average.
+    """
+    pool = [one for one in seen if one.kind in {"complete", "censored"}]
     ranked = sorted(
         (belief.score(one.global_batch_size, one.learning_rate)[0], position, one)
         for position, one in enumerate(pool)
@@ -325,10 +330,10 @@ def _point(entry: Entry) -> tuple[int, float]:
 
 
 def _near(one: Observation, finalists: list[Finalist]) -> bool:
-    return any(
-        one.global_batch_size == other.global_batch_size
-        and abs(math.log(one.learning_rate / other.learning_rate)) < SAME_FINALIST
-        for other in finalists
+    """Whether a finalist stands for this trial already, or its batch has enough of them."""
+    others = [other for other in finalists if other.global_batch_size == one.global_batch_size]
+    return len(others) >= FINALISTS_PER_BATCH or any(
+        abs(math.log(one.learning_rate / other.learning_rate)) < SAME_FINALIST for other in others
     )
 
 

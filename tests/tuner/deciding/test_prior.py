@@ -10,9 +10,10 @@ import pytest
 from tuner.deciding.noise import NoiseScale
 from tuner.deciding.prior import (
     CRITICAL_DEVIATION,
+    UNRESOLVED_CRITICAL_BATCH,
     UNRESOLVED_DEVIATION,
     WORST,
-    critical_deviation,
+    critical_batch,
     rate_penalties,
     rate_penalty,
 )
@@ -63,15 +64,18 @@ def test_a_wider_noise_scale_is_a_wider_prior_elsewhere() -> None:
     assert _spread(unsure, 8, unsure.rate(8)) > 1.5 * _spread(sure, 8, sure.rate(8))
 
 
-def test_the_interval_of_the_noise_scale_is_its_deviation() -> None:
-    """Block-jackknife ends become a standard deviation of the logarithm, beside the bias."""
-    narrow = NoiseScale(estimate=60.0, low=59.9, high=60.1, windows=50)
-    wide = NoiseScale(estimate=60.0, low=20.0, high=180.0, windows=50)
-    assert critical_deviation(narrow) == pytest.approx(CRITICAL_DEVIATION, rel=1e-3)
-    expected = math.hypot(CRITICAL_DEVIATION, math.log(9.0) / 3.92)
-    assert critical_deviation(wide) == pytest.approx(expected)
-    unresolved = NoiseScale(estimate=None, low=None, high=None, windows=3)
-    assert critical_deviation(unresolved) == critical_deviation(None) == UNRESOLVED_DEVIATION
+def test_a_noise_scale_is_weighed_against_what_is_usual() -> None:
+    """The more is known of it the nearer the centre is to it; unresolved, the usual one stands."""
+    narrow = NoiseScale(estimate=1000.0, low=990.0, high=1010.0, windows=50)
+    wide = NoiseScale(estimate=1000.0, low=100.0, high=10_000.0, windows=50)
+    unresolved = NoiseScale(estimate=None, low=None, high=None, windows=50)
+    near, near_deviation = critical_batch(narrow)
+    far, far_deviation = critical_batch(wide)
+    assert UNRESOLVED_CRITICAL_BATCH < far < near < 1000.0
+    assert near_deviation < CRITICAL_DEVIATION
+    assert near_deviation < far_deviation < UNRESOLVED_DEVIATION
+    usual = (UNRESOLVED_CRITICAL_BATCH, UNRESOLVED_DEVIATION)
+    assert critical_batch(unresolved) == critical_batch(None) == usual
 
 
 def test_penalties_of_many_rates_are_those_of_each() -> None:
