@@ -34,9 +34,9 @@ class Card:
     name: str
     knee: float
     largest_micro_batch_size: int
-    pass_base_seconds: float = 0.225
-    optimizer_seconds: float = 0.025
-    evaluation_seconds: float = 0.125
+    pass_base_seconds: float = 0.9
+    optimizer_seconds: float = 0.1
+    evaluation_seconds: float = 0.5
     start_seconds: float = 5.0
 
     def pass_seconds(self, micro_batch_size: int) -> float:

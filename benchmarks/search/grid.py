@@ -109,8 +109,18 @@ class Grid:
                 found[index] = steps
         return found
 
+    @cached_property
+    def _read(self) -> dict[tuple[Cell, int], tuple[CurvePoint, ...]]:
+        """Runs that were asked for before: searches come back to the same ones."""
+        return {}
+
     def recorded(self, cell: Cell, seed_index: int) -> tuple[CurvePoint, ...]:
         """Every finite evaluation of one run, in order."""
+        if (cell, seed_index) not in self._read:
+            self._read[cell, seed_index] = self._curve(cell, seed_index)
+        return self._read[cell, seed_index]
+
+    def _curve(self, cell: Cell, seed_index: int) -> tuple[CurvePoint, ...]:
         values = self.curves[cell.batch_index, cell.rate_index, seed_index]
         steps = self.steps[cell.batch_index]
         kept = (steps >= 0) & np.isfinite(values)

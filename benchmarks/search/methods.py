@@ -23,7 +23,7 @@ from benchmarks.search.grid import Grid
 from benchmarks.search.peers import (
     keep_top,
     largest_batch,
-    lightning_finders,
+    lightning_found,
     optuna_tpe,
     random_search,
     ray_asha,
@@ -153,7 +153,7 @@ def _default(trial: Trial) -> list[Advice]:
 
 def _lightning(trial: Trial) -> list[Advice]:
     """What Lightning's finders said with the first search seed of the repeat."""
-    one = lightning_finders.recorded(trial.grid.name, trial.card)[trial.drawn.search[0]]
+    one = lightning_found.recorded(trial.grid.name, trial.card)[trial.drawn.search[0]]
     cell = None if one.learning_rate is None else trial.grid.cell(one.batch, one.learning_rate)
     advice = Advice(
         cell=cell,
@@ -211,8 +211,8 @@ METHODS: Final = (
         label="Lightning finders",
         run=_lightning,
         has_horizon=False,
-        source="peers/lightning_finders",
-        is_ready=lambda name: all(lightning_finders.recorded(name, card) for card in CARDS),
+        source="peers/lightning_found",
+        is_ready=lambda name: all(lightning_found.recorded(name, card) for card in CARDS),
     ),
     Method(
         name="largest-batch-tuned",

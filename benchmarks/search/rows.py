@@ -19,7 +19,7 @@ from benchmarks.search.draw import draw
 from benchmarks.search.grid import Grid, load
 from benchmarks.search.methods import BY_NAME, Method, Trial
 from benchmarks.search.peers.largest_batch import default_cell
-from benchmarks.search.peers.lightning_finders import RESULTS as LIGHTNING_RESULTS
+from benchmarks.search.peers.lightning_found import RESULTS as LIGHTNING_RESULTS
 from benchmarks.search.regret import GRID_LIMITS, Judge, judge
 from benchmarks.search.trail import Advice
 from benchmarks.search.workloads import BY_NAME as WORKLOADS

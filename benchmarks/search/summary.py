@@ -15,7 +15,7 @@ from benchmarks.search.draw import draw
 from benchmarks.search.grid import Grid, load
 from benchmarks.search.methods import BY_NAME
 from benchmarks.search.paired import CLOSE, interval, is_close, regret, shared, table
-from benchmarks.search.peers.lightning_finders import recorded
+from benchmarks.search.peers.lightning_found import recorded
 from benchmarks.search.regret import GRID_LIMITS, Judge, grid_seconds, judge
 from benchmarks.search.rows import BUDGETS, Row
 from benchmarks.search.workloads import WORKLOADS

@@ -15,8 +15,7 @@ import logging
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,53 +27,15 @@ from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
 from benchmarks.machine import machine_facts  # noqa: E402
 from benchmarks.search.card import CARDS, Card  # noqa: E402
+from benchmarks.search.peers.lightning_found import RESULTS, Found  # noqa: E402
 from benchmarks.search.prepare_data import FOLDER  # noqa: E402
 from benchmarks.search.workloads import BY_NAME, SEEDS, Recorded  # noqa: E402
 from tuner.measuring.workbench import Workbench, set_up  # noqa: E402
 from tuner.places import Places  # noqa: E402
 from tuner.workloads.optimizers import build_optimizer  # noqa: E402
 
-RESULTS: Final = ROOT / "benchmarks" / "results" / "search-lightning.json"
-
 FIRST_RATE: Final = 1e-3
 """Rate that the module starts with; the batch-size finder trains a few steps with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What the two finders said with one seed.
-
-    Args:
-        batch: What `scale_batch_size` returned.
-        learning_rate: What `lr_find` suggested at that batch; None if it could not.
-        steps: Optimizer steps of each batch size, both finders together.
-        out_of_memory: How often they ran out of memory.
-    """
-
-    batch: int
-    learning_rate: float | None
-    steps: dict[int, int]
-    out_of_memory: int
-
-    def seconds(self, card: Card) -> float:
-        """What they cost on a card."""
-        return sum(
-            steps * card.step_seconds(batch)
-            for batch, steps in self.steps.items()
-            if batch <= card.largest_micro_batch_size
-        )
-
-
-def recorded(workload: str, card: Card) -> list[Found]:
-    """Read what was found on one workload and card, one for each seed in order.
-
-    Returns:
-        Nothing where it was not run.
-    """
-    if not RESULTS.exists():
-        return []
-    found = json.loads(RESULTS.read_text())["found"].get(workload, {}).get(card.name, [])
-    return [_read(one) for one in found]
 
 
 def find(bench: Workbench, card: Card, seed: int) -> Found:
@@ -150,11 +111,6 @@ def find_all(workload: Recorded) -> dict[str, list[dict[str, Any]]]:
     """Run both finders on every card with every seed."""
     bench = set_up(workload.workload, Places(artifacts=FOLDER, file_roots=(FOLDER,)))
     return {card.name: [asdict(find(bench, card, seed)) for seed in SEEDS] for card in CARDS}
-
-
-def _read(plain: Mapping[str, Any]) -> Found:
-    steps = {int(size): count for size, count in plain["steps"].items()}
-    return Found(**{**plain, "steps": steps})
 
 
 def main() -> None:
