@@ -78,6 +78,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "horizon_too_short": Kind(status=422, title="The horizon is too short for a target"),
     "no_automatic_target": Kind(status=422, title="No target could be found"),
     "all_runs_diverged": Kind(status=422, title="Every training run diverged"),
+    "no_trial_succeeded": Kind(status=422, title="No trial of the search gave a result"),
     "budget_exhausted": Kind(status=422, title="The budget ended before there was an answer"),
     "attempts_exhausted": Kind(status=500, title="A measurement was lost again and again"),
     "cancelled": Kind(status=409, title="The job was cancelled"),

@@ -37,7 +37,7 @@ RESULTS: Final = ROOT / "benchmarks" / "results"
 GRIDS: Final = RESULTS / "search-grids"
 DEFAULT_REPEATS: Final = 30
 RAY_REPEATS: Final = 10
-"""Repeats of Ray under the second definition of the grid's cost; under the first it has all."""
+"""Repeats of Ray, unless it is told to make more."""
 
 PROCESSES: Final = 2
 
@@ -60,14 +60,14 @@ def tasks(arguments: argparse.Namespace) -> Iterator[Task]:
                         card=card.name,
                         method=method.name,
                         limit=limit,
-                        repeats=_repeats(method, limit, arguments),
+                        repeats=_repeats(method, arguments),
                     )
 
 
-def _repeats(method: Method, limit: str, arguments: argparse.Namespace) -> int:
-    """Ray takes seconds where the others take a hundredth: under the second limit it does less."""
+def _repeats(method: Method, arguments: argparse.Namespace) -> int:
+    """Ray takes seconds where the others take a hundredth, so it does less."""
     repeats: int = arguments.repeats
-    if method.name == "ray-asha-optuna" and limit != next(iter(GRID_LIMITS)):
+    if method.name == "ray-asha-optuna":
         return min(repeats, int(arguments.ray_repeats))
     return repeats
 
@@ -97,17 +97,18 @@ def main() -> None:
         for task, found in zip(wanted, pool.map(run_apart, wanted), strict=True):
             rows += found
             print(task.path.stem, task.card, task.method, task.limit, flush=True)
-    is_whole = not arguments.workloads and not arguments.methods
+    left_out = [method.name for method in methods([]) if method not in methods(arguments.methods)]
     report = {
         "bench": "search",
         "command": "python benchmarks/search/bench.py",
         "machine": machine_facts(),
         "repeats": arguments.repeats,
+        "methods_left_out": left_out,
         "budgets_in_oracle_runs": list(BUDGETS),
         **summary(rows, GRIDS),
     }
     print(json.dumps(report["kinds"], indent=1))
-    if is_whole:
+    if not arguments.workloads:
         (RESULTS / "search.json").write_text(json.dumps(report, indent=1) + "\n")
         plot(report, RESULTS / "search.svg")
 

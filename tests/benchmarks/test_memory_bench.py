@@ -45,7 +45,12 @@ def test_events_between_traced_sizes_are_those_of_a_trace(traces: Traces) -> Non
 
 def test_the_true_maximum_is_the_largest_size_that_runs(traces: Traces) -> None:
     """Every size above it up to the bound of live bytes fails, and it runs itself."""
-    rig = Rig(subject=SUBJECTS["lstm"], card=simulated("RTX3080-10GB", 3), events_at=traces.at)
+    rig = Rig(
+        subject=SUBJECTS["lstm"],
+        card=simulated("RTX3080-10GB", 3),
+        events_at=traces.at,
+        margin=0.03,
+    )
     maximum = rig.true_maximum()
     assert rig.runs(maximum)
     assert not any(rig.runs(size) for size in range(maximum + 1, int(1.5 * maximum)))
@@ -53,7 +58,12 @@ def test_the_true_maximum_is_the_largest_size_that_runs(traces: Traces) -> None:
 
 def test_a_case_is_run_by_every_method(traces: Traces) -> None:
     """The probe finds a size that runs, in few trials; a row says what it cost."""
-    rig = Rig(subject=SUBJECTS["lstm"], card=simulated("RTX3080-10GB", 3), events_at=traces.at)
+    rig = Rig(
+        subject=SUBJECTS["lstm"],
+        card=simulated("RTX3080-10GB", 3),
+        events_at=traces.at,
+        margin=0.03,
+    )
     row = bench.run_case(rig, traces, 3, with_peers=False)
     for method in ("probe", "growth alone"):
         found = row["methods"][method]

@@ -196,7 +196,12 @@ def _about_confirmation(job: Job, chosen: Confirmation, contender: Contender) ->
             )
         )
     missed = len(contender.done) - contender.reached
-    if missed:
+    target = job.findings.race.target if job.findings.race else None
+    plan = job.findings.plan
+    timed = target is not None and plan is not None and plan.evidence == "full"
+    if missed and timed and not contender.reached:
+        said.append(_not_reached(job, target))
+    elif missed:
         said.append(
             Caution(
                 code="target_missed",
@@ -220,9 +225,7 @@ def _about_confirmation(job: Job, chosen: Confirmation, contender: Contender) ->
                 "lower ASAM sharpness was chosen. That promises no better generalisation.",
             )
         )
-    target = job.findings.race.target if job.findings.race else None
-    plan = job.findings.plan
-    if target is None or plan is None or plan.evidence == "full":
+    if target is None or plan is None or timed:
         return said
     reached = sum(one.run is not None and _crossed(job, one.run, target) for one in contender.done)
     if 0 < reached < len(contender.done):
@@ -235,14 +238,18 @@ def _about_confirmation(job: Job, chosen: Confirmation, contender: Contender) ->
             )
         )
     if not reached:
-        said.append(
-            Caution(
-                code="target_not_reached",
-                detail=f"The target {target:.4g} was not reached within the budget; the closest "
-                f"smoothed {job.spec.objective.metric} was {closest_metric(job):.4g}.",
-            )
-        )
+        said.append(_not_reached(job, target))
     return said
+
+
+def _not_reached(job: Job, target: float | None) -> Caution:
+    closest = closest_metric(job)
+    told = "" if closest is None else f"; the closest smoothed metric was {closest:.4g}"
+    return Caution(
+        code="target_not_reached",
+        detail=f"The target {target:.4g} was not reached within the budget by any run of the answer"
+        f"{told}. The metric is {job.spec.objective.metric}.",
+    )
 
 
 def _crossed(job: Job, run: Run, target: float) -> bool:

@@ -16,9 +16,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 Score = Callable[[nn.Module, Tensor, Tensor | None], Tensor]
 """From a model and a micro-batch to a sum over its counted items."""
 
-TRACE_AFTER: Final = 100
+TRACE_AFTER: Final = 30
 """Passes of one shape before they are traced: small models spend most of a mapped pass on the
-mapping itself, and a trace costs about as much as it saves in a hundred passes."""
+mapping itself, and a trace costs what it then saves in one to two hundred passes."""
 
 Data = tuple[Tensor, Tensor | None, Tensor]
 """Inputs, targets and scale of one micro-batch."""
