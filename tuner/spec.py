@@ -399,10 +399,10 @@ class SearchSpace(Strict):
 class Search(Strict):
     """How to look."""
 
-    sampler: Literal["tpe", "physics_gp"] = Field(
-        default="tpe",
-        description="`tpe`: Optuna's, warm-started. `physics_gp`: expected improvement per second "
-        "about a physical prior; it ends the search when no trial is worth its cost.",
+    sampler: Literal["physics_gp", "tpe"] = Field(
+        default="physics_gp",
+        description="`physics_gp`: expected improvement per second about a physical prior; it ends "
+        "the search when no trial is worth its cost. `tpe`: Optuna's, warm-started.",
     )
     reuse: Literal["verified", "never"] = "verified"
 

