@@ -64,7 +64,7 @@ def _kind(rows: Sequence[Row], grids: Path, members: Sequence[str], repeats: int
 
 
 def _curves(rows: Sequence[Row], limit: str, top: float) -> dict[str, Any]:
-    """Each method's curve under one limit, and ours against the best peer."""
+    """Each method's curve under one limit, and ours against each peer."""
     chosen = [row for row in rows if row.limit == limit or not BY_NAME[row.method].has_horizon]
     by_method: dict[str, dict[int, list[Row]]] = {}
     for row in chosen:
@@ -74,7 +74,7 @@ def _curves(rows: Sequence[Row], limit: str, top: float) -> dict[str, Any]:
             name: {str(budget): _point(by_budget[budget], top) for budget in BUDGETS}
             for name, by_budget in by_method.items()
         },
-        "ours_against_best_peer": {
+        "ours_against_peers": {
             str(budget): _against(
                 {name: by_budget[budget] for name, by_budget in by_method.items()}
             )
@@ -110,20 +110,29 @@ def _point(rows: Sequence[Row], top: float) -> dict[str, Any]:
 
 
 def _against(rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
-    """Ours less the peer of the least mean regret, repeat by repeat."""
+    """Ours less each peer, on the repeats of the workloads that both have run.
+
+    `peer` is the strongest: the one that ours are least ahead of in mean regret.
+    """
     peers = [name for name in rows if not BY_NAME[name].is_ours]
-    if not peers:
+    mine = [name for name in rows if BY_NAME[name].is_ours]
+    if not peers or not mine:
         return {}
-    best = min(peers, key=lambda name: float(table(rows[name], regret).mean()))
-    found: dict[str, Any] = {"peer": best}
-    for name in rows:
-        if BY_NAME[name].is_ours:
-            mine, its = shared(rows[name], rows[best])
-            found[name] = {
-                "regret_difference": interval(table(mine, regret) - table(its, regret)).plain(),
-                "share_difference": interval(table(mine, is_close) - table(its, is_close)).plain(),
-            }
-    return found
+    found: dict[str, Any] = {
+        name: {peer: _difference(rows[name], rows[peer]) for peer in peers} for name in mine
+    }
+    ahead = {peer: found[mine[0]][peer]["regret_difference"][0] for peer in peers}
+    return {"peer": max(ahead, key=lambda peer: ahead[peer]), **found}
+
+
+def _difference(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
+    mine, its = shared(ours, theirs)
+    return {
+        "regret_difference": interval(table(mine, regret) - table(its, regret)).plain(),
+        "share_difference": interval(table(mine, is_close) - table(its, is_close)).plain(),
+        "workloads": len({row.workload for row in mine}),
+        "repeats": len({row.repeat for row in mine}),
+    }
 
 
 def _ceiling(paths: Sequence[Path], repeats: int) -> dict[str, Any]:
