@@ -4,7 +4,7 @@ One local Ray with one core. A trial trains from rung to rung and keeps its stat
 so nothing is trained twice: Ray's ASHA stops trials, it does not pause them. Rungs are equal in
 seconds, not in steps, so that no batch size is judged earlier than another. `max_t` and
 `reduction_factor` are Ray's defaults; `grace_period` is the kindest of those that were tried
-on the workloads to develop on.
+on generated grids.
 
 Source: Li et al. 2020, arXiv:1810.05934.
 """
