@@ -234,7 +234,66 @@ class MemoryReplay:
     careful: bool
 
 
-Request = Inspect | MemoryTrial | MemoryTrace | MemoryReplay | StepTiming | TrainingRun
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackTiming:
+    """Time a step of several runs side by side, their weights stacked, and of one alone.
+
+    Args:
+        id: Unique in its job.
+        runs: Runs of one workload and plan; none of them is begun.
+        widths: How many of them to try side by side, widest first; the first of `runs` go.
+        allowance_seconds: Once this has been spent, nothing more is tried.
+    """
+
+    id: str
+    runs: tuple[TrainingRun, ...]
+    widths: tuple[int, ...]
+    allowance_seconds: float
+
+    @property
+    def workload(self) -> Workload:
+        """What to build."""
+        return self.runs[0].workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackedRuns:
+    """Train several runs side by side; each ends as it would have ended alone.
+
+    Args:
+        id: Unique in its job, as are those of the runs.
+        runs: Runs of one workload that differ in learning rate, seed and checkpoint alone.
+    """
+
+    id: str
+    runs: tuple[TrainingRun, ...]
+
+    @property
+    def workload(self) -> Workload:
+        """What to build."""
+        return self.runs[0].workload
+
+    @property
+    def device_kind(self) -> str:
+        """Kind of device whose step times calibrate the runs."""
+        return self.runs[0].device_kind
+
+    @property
+    def deadline_seconds(self) -> float | None:
+        """Wall seconds after which all that are left stop, censored; None for none."""
+        return self.runs[0].deadline_seconds
+
+
+Request = (
+    Inspect
+    | MemoryTrial
+    | MemoryTrace
+    | MemoryReplay
+    | StepTiming
+    | TrainingRun
+    | StackTiming
+    | StackedRuns
+)
 
 
 # ------------------------------------------------------------------------------ results
@@ -550,6 +609,58 @@ class TrainingResult:
     resumed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPace:
+    """How fast so many runs are side by side.
+
+    Args:
+        runs: How many.
+        step_seconds: Of one optimizer step of all of them together; None where memory does not
+            hold them.
+        begin_seconds: What a stack costs once, before its steps take so long.
+    """
+
+    runs: int
+    step_seconds: float | None
+    begin_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPaces:
+    """What steps of stacks take.
+
+    Args:
+        lone_step_seconds: Of one optimizer step of one run alone; 0 where nothing was tried.
+        paces: Of the widths that were tried, widest first.
+        refused: Why these runs cannot be stacked, for people; None if they can.
+        device_seconds: Wall seconds spent.
+    """
+
+    lone_step_seconds: float
+    paces: tuple[StackPace, ...]
+    refused: str | None = None
+    device_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackedResults:
+    """What runs side by side showed.
+
+    Args:
+        results: Of each run, in their order, without `device_seconds`.
+        device_seconds: Wall seconds of the request altogether.
+    """
+
+    results: tuple[TrainingResult, ...]
+    device_seconds: float
+
+    @property
+    def shared(self) -> tuple[TrainingResult, ...]:
+        """The results, each with an equal share of the seconds."""
+        share = self.device_seconds / max(1, len(self.results))
+        return tuple(dataclasses.replace(each, device_seconds=share) for each in self.results)
+
+
 Measurement = (
     Inspection
     | MemoryMeasurement
@@ -557,6 +668,8 @@ Measurement = (
     | MemoryReplayed
     | TimingMeasurement
     | TrainingResult
+    | StackPaces
+    | StackedResults
 )
 
 
@@ -748,12 +861,16 @@ RECORDS: Final[Mapping[str, type]] = {
         MemoryReplay,
         StepTiming,
         TrainingRun,
+        StackTiming,
+        StackedRuns,
         Inspection,
         MemoryMeasurement,
         MemoryPrediction,
         MemoryReplayed,
         TimingMeasurement,
         TrainingResult,
+        StackPaces,
+        StackedResults,
         Problem,
         Started,
         Result,

@@ -17,6 +17,7 @@ from tuner.measuring.meters import limited
 from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
 from tuner.measuring.replaying import replay_memory
 from tuner.measuring.simulated import is_simulated, measure_simulated
+from tuner.measuring.stacking import measure_paces, train_stacked
 from tuner.measuring.timing import measure_timing
 from tuner.measuring.tracing import predict
 from tuner.measuring.train import Tightened, train
@@ -29,6 +30,9 @@ from tuner.records import (
     MemoryTrace,
     MemoryTrial,
     Request,
+    StackedResults,
+    StackedRuns,
+    StackTiming,
     StepTiming,
     TrainingRun,
     Workload,
@@ -178,9 +182,38 @@ def _train(
     )
 
 
+def _paces(
+    measuring: Measuring, request: StackTiming, _tightened: Tightened, _began: float
+) -> Measurement:
+    workload = request.workload
+    return measure_paces(lambda: measuring.bench(workload, workload.memory_limit_bytes), request)
+
+
+def _train_stacked(
+    measuring: Measuring, request: StackedRuns, tightened: Tightened, began: float
+) -> Measurement:
+    workload = request.workload
+    results = train_stacked(
+        measuring.bench(workload, workload.memory_limit_bytes),
+        request.runs,
+        tightened=lambda _id: tightened(),
+        began=began,
+    )
+    return StackedResults(
+        results=tuple(replace(each, device_seconds=0.0) for each in results), device_seconds=0.0
+    )
+
+
 MEASURES: Mapping[type, Callable[[Measuring, Any, Tightened, float], Measurement]] = (
     MappingProxyType(
-        {Inspect: _inspect, MemoryTrial: _memory, StepTiming: _timing, TrainingRun: _train}
+        {
+            Inspect: _inspect,
+            MemoryTrial: _memory,
+            StepTiming: _timing,
+            TrainingRun: _train,
+            StackTiming: _paces,
+            StackedRuns: _train_stacked,
+        }
     )
 )
 """From the type of a request to what measures it."""

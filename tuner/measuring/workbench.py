@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
@@ -33,6 +34,8 @@ class Workbench:
         places: Where own code may lie.
         foreach: Whether the optimizer updates many tensors at once; None for torch's own
             choice on the device.
+        traces: Passes of stacks that were written down, by their shapes; they hold no weights,
+            so that every stack of the workload can go on with them.
     """
 
     workload: Workload
@@ -43,6 +46,7 @@ class Workbench:
     validation: Batches
     places: Places
     foreach: bool | None = None
+    traces: dict[Hashable, Callable[..., Any]] = field(default_factory=dict, compare=False)
 
     def model(self, seed: int) -> torch.nn.Module:
         """Build a fresh model on the device, in training mode."""

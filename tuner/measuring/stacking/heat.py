@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
-from tuner.measuring.checkpoint import checkpoint_name, save
+from tuner.measuring.checkpoint import checkpoint_name, rescue_name, save
 from tuner.measuring.clock import Stopwatch
 from tuner.measuring.evaluation import Evaluation
 from tuner.measuring.minimum import sharpness_at
@@ -17,7 +18,7 @@ from tuner.measuring.stacking.look import look
 from tuner.measuring.stacking.noise import split_step
 from tuner.measuring.stacking.stack import Replica, Stack
 from tuner.measuring.step import TrainingStep
-from tuner.measuring.train import POLL_SECONDS
+from tuner.measuring.train import POLL_SECONDS, RESCUE_SECONDS
 from tuner.measuring.workbench import Workbench
 from tuner.records import NoiseWindow, Outcome
 
@@ -62,6 +63,7 @@ class Heat:
         self._deadline = float("inf") if allowed is None else began + allowed
         self._next_poll = 0.0
         self._late = False
+        self._next_rescue = time.perf_counter() + RESCUE_SECONDS
         replicas = [
             Replica(learning_rate=lane.request.learning_rate, seed=lane.request.seed)
             for lane in lanes
@@ -81,6 +83,7 @@ class Heat:
             self._steps_until(min(self._next_look(), *(lane.limit for lane in self.live)))
             self._look()
             self._poll()
+            self._rescue()
 
     # ------------------------------------------------------------------------- the steps
 
@@ -177,18 +180,29 @@ class Heat:
 
     def _finish(self, lane: Lane, place: int) -> None:
         request = lane.request
+        with suppress(OSError):
+            (self.bench.places.artifacts / rescue_name(request)).unlink(missing_ok=True)
         wanted = request.checkpoint or request.measure.sharpness
         if lane.outcome is Outcome.DIVERGED or not wanted:
             return
         alone = self.stack.lone(place)
         if request.checkpoint:
-            lane.checkpoint = self._save(lane, alone)
+            name = checkpoint_name(request, lane.progress.step)
+            lane.checkpoint = self._save(lane, alone, name)
         if request.measure.sharpness:
             lane.sharpness = sharpness_at(self.bench, alone.model)
 
-    def _save(self, lane: Lane, alone: TrainingStep) -> str | None:
+    def _rescue(self) -> None:
+        """Leave what a second attempt goes on from, side by side or one after the other."""
+        if time.perf_counter() < self._next_rescue:
+            return
+        for place, lane in enumerate(self.live):
+            if lane.outcome is None:
+                self._save(lane, self.stack.lone(place), rescue_name(lane.request))
+        self._next_rescue = time.perf_counter() + RESCUE_SECONDS
+
+    def _save(self, lane: Lane, alone: TrainingStep, name: str) -> str | None:
         """Leave a checkpoint; a disk that does not take it costs time later, not the run."""
-        name = checkpoint_name(lane.request, lane.progress.step)
         try:
             save(self.bench.places.artifacts / name, lane.request, alone, lane.progress)
         except (OSError, RuntimeError, pickle.PicklingError):

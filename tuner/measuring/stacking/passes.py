@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -34,14 +34,22 @@ class Passes:
         outline: A model; what its weights and buffers hold is never read.
         loss_sum: The criterion's loss.
         has_targets: Whether samples come with targets.
+        traces: Passes of the workload that were written down already; more are added.
     """
 
-    def __init__(self, outline: nn.Module, loss_sum: Score, *, has_targets: bool) -> None:
+    def __init__(
+        self,
+        outline: nn.Module,
+        loss_sum: Score,
+        *,
+        has_targets: bool,
+        traces: dict[Hashable, Callable[..., Any]],
+    ) -> None:
         self._outline = outline
         self._of_shared = self._gradient_function(loss_sum, of_data=None, has_targets=has_targets)
         self._of_own = self._gradient_function(loss_sum, of_data=0, has_targets=has_targets)
-        self._seen: Counter[tuple[bool, torch.Size]] = Counter()
-        self._traces: dict[tuple[bool, torch.Size], Callable[..., Any]] = {}
+        self._seen: Counter[Hashable] = Counter()
+        self._traces = traces
         self.trace_after = TRACE_AFTER
 
     def gradient(
@@ -58,10 +66,12 @@ class Passes:
         Returns:
             Gradients, and what the pass has made of `others` (running statistics).
         """
-        function, shape = self._of_shared if shared else self._of_own, (shared, data[0].shape)
+        function = self._of_shared if shared else self._of_own
+        replicas = len(next(iter(trained.values())))
+        shape = (replicas, shared, data[0].shape)
         given = [each for each in data if each is not None]
         self._seen[shape] += 1
-        if self._seen[shape] == self.trace_after:
+        if self._seen[shape] >= self.trace_after and shape not in self._traces:
             self._traces[shape] = _traced(function, trained, others, data)
         with _mapped(), torch.no_grad():
             if shape in self._traces:
@@ -69,11 +79,6 @@ class Passes:
             else:
                 gradients, after = function(trained, others, *data)
         return gradients, after
-
-    def forget_traces(self) -> None:
-        """Drop what was traced: the number of replicas has changed."""
-        self._seen.clear()
-        self._traces.clear()
 
     def summed(
         self, weights: Named, score: Score, inputs: Tensor, targets: Tensor | None

@@ -87,6 +87,7 @@ class Stack:
             models[0],
             bench.criterion.loss_sum,
             has_targets=bench.train.split.targets is not None,
+            traces=bench.traces,
         )
 
     @classmethod
@@ -122,7 +123,7 @@ class Stack:
         return step
 
     def trace_at_once(self) -> None:
-        """Write every pass down the first time, not only once it has come back often."""
+        """Write passes down the next time, not only once they have come back often."""
         self._passes.trace_after = 1
 
     def keep(self, places: Sequence[int]) -> None:
@@ -137,7 +138,6 @@ class Stack:
         self._fixed = {name: each[chosen] for name, each in self._fixed.items()}
         self.replicas = tuple(self.replicas[place] for place in places)
         self._optimizer()
-        self._passes.forget_traces()
         for old, new in zip(before, self._parameters, strict=True):
             if old in states:
                 self.optimizer.state[new] = state_at(states[old], chosen)

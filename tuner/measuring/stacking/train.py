@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuner.measuring.checkpoint import NAME, load
+from tuner.measuring.checkpoint import NAME, load, rescue_name
 from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
 from tuner.measuring.random_state import derived_seed, random_state, restore_random_state
 from tuner.measuring.stacking.heat import Heat, Told
@@ -31,8 +31,8 @@ def train_stacked(
     """Train runs that differ in learning rate and seed, all in one pass after the other.
 
     The results equal those of separate runs within rounding. Seconds are shared out equally
-    among the runs that were in the stack. A stack leaves no rescue checkpoints. Runs that do
-    not fit in memory together are trained one after the other.
+    among the runs that were in the stack. Runs that do not fit in memory together are trained
+    one after the other.
 
     Args:
         bench: Their workload, set up.
@@ -94,9 +94,12 @@ def _start(bench: Workbench, request: TrainingRun) -> _Start:
         replica = Replica(learning_rate=request.learning_rate, seed=request.seed)
         step = replica.step(bench, request.plan.micro_batch_size)
         lane = Lane(request=request, limit=request.max_steps)
-        name = request.resume_from
-        if name is not None and NAME.fullmatch(name):
-            found = load(bench.places.artifacts / name, request, step)
+        names = [rescue_name(request)]
+        if request.resume_from is not None and NAME.fullmatch(request.resume_from):
+            names.append(request.resume_from)
+        for path in (bench.places.artifacts / name for name in names):
+            found = load(path, request, step) if path.exists() else None
             if found is not None:
                 lane.progress, lane.resumed = found, True
+                break
         return _Start(lane=lane, step=step, random=random_state(bench.device))
