@@ -119,13 +119,25 @@ class HeldFixed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stacking:
+    """Runs of the race that trained side by side, and what they would have taken alone."""
+
+    runs: int
+    device_seconds: float
+    separate_seconds: float
+    expected_gain: float | None
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What the answer cost."""
+    """What the answer cost; `stacking` is None where no race asked for it."""
 
     device_seconds: float
     device_seconds_by_stage: Mapping[str, float]
     search_trials: int
     training_runs: int
+    stacking: Stacking | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

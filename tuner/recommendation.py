@@ -102,13 +102,31 @@ class HeldFixed(Part):
     horizon_steps: int | None
 
 
+class Stacking(Part):
+    """What of the race was trained side by side, weights stacked, and what that gained.
+
+    `runs` training runs took `device_seconds` in stacks; `separate_seconds` is what the same
+    steps and evaluations take one run after the other, at the pace of lone steps that were timed
+    beside the stacks. `expected_gain` was measured before the race: seconds of lone steps over
+    those of stacked ones, at the width where it was largest. It is null where nothing could be
+    tried, and `refused` says why these runs cannot be stacked, null if they can.
+    """
+
+    runs: int
+    device_seconds: float
+    separate_seconds: float
+    expected_gain: float | None
+    refused: str | None
+
+
 class Spending(Part):
-    """What the answer cost."""
+    """What the answer cost; `stacking` is null where no race asked for it."""
 
     device_seconds: float
     device_seconds_by_stage: dict[str, float]
     search_trials: int
     training_runs: int
+    stacking: Stacking | None = None
 
 
 class MemoryPoint(Part):

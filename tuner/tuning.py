@@ -252,13 +252,12 @@ class Tuning:
         return verdict.settled.get(stage) if verdict is not None else None
 
     def _decide_actions(self) -> tuple[Action, ...]:
-        running = [entry for entry in self._job.history.entries() if entry.running]
+        handed = self._job.history.handed()
+        running = [entry for entry in handed if entry.running]
         if self.finished or self._job.over or self._job.capacity is None:
             return tuple(Withdraw(request_id=entry.request.id) for entry in running)
         wanted = self._stage().wants(self._job)
-        again = [
-            e.request for e in self._job.history.entries() if e.waiting and self._needed(e.request)
-        ]
+        again = [e.request for e in handed if e.waiting and self._needed(e.request)]
         free = max(0, self._job.slots - len(running))
         requests: list[Request] = [*again, *wanted.requests][:free]
         alive = {entry.request.id for entry in running}

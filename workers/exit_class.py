@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from tuner.records import MemoryMeasurement, MemoryTrial, Request, TrainingRun
+from tuner.records import MemoryMeasurement, MemoryTrial, Request, StackedRuns, TrainingRun
 
 STUCK_GRACE_SECONDS: Final = 120.0
 """How long after its deadline a training run may still evaluate, measure sharpness and write
@@ -81,10 +81,10 @@ def limit_seconds(request: Request) -> float | None:
         request: What is being measured.
 
     Returns:
-        Wall seconds; None for a training run without a deadline, which ends by its steps
-        and which its job can withdraw.
+        Wall seconds; None for training without a deadline, which ends by its steps and which
+        its job can withdraw.
     """
-    if not isinstance(request, TrainingRun):
+    if not isinstance(request, TrainingRun | StackedRuns):
         return REQUEST_LIMIT_SECONDS
     if request.deadline_seconds is None:
         return None

@@ -27,6 +27,7 @@ from tuner.records import (
     MemoryTrial,
     Outcome,
     Request,
+    StackedResults,
     TrainingResult,
 )
 from workers.devices import LocalDevice
@@ -265,5 +266,7 @@ def _out_of_memory(result: Measurement) -> bool:
             return out_of_memory
         case TrainingResult(outcome=outcome):
             return outcome is Outcome.OUT_OF_MEMORY
+        case StackedResults(results=results):
+            return any(_out_of_memory(each) for each in results)
         case _:
             return False

@@ -207,9 +207,11 @@ def _spending(answer: Answer) -> str:
         for stage, value in spent.device_seconds_by_stage.items()
         if value > 0
     )
+    stacked = spent.stacking.runs if spent.stacking else 0
+    together = f", {stacked} of them side by side" if stacked else ""
     return (
         f"of device time ({stages}); {spent.search_trials} search trials, "
-        f"{spent.training_runs} training runs in all"
+        f"{spent.training_runs} training runs in all{together}"
     )
 
 

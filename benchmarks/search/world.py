@@ -30,6 +30,11 @@ from tuner.records import (
     PassTiming,
     PredictedPeak,
     Request,
+    StackedResults,
+    StackedRuns,
+    StackPace,
+    StackPaces,
+    StackTiming,
     StepTiming,
     TimingMeasurement,
     TrainingResult,
@@ -66,7 +71,7 @@ class GridWorld:
     seeds: list[int] = field(default_factory=list)
     _checkpoints: dict[str, int] = field(default_factory=dict)
 
-    def measure(self, request: Request) -> Measurement:
+    def measure(self, request: Request) -> Measurement:  # noqa: PLR0911 - one for each kind
         """Answer one request."""
         match request:
             case Inspect():
@@ -81,6 +86,12 @@ class GridWorld:
                 return self._timing(request)
             case TrainingRun():
                 return self._train(request)
+            case StackTiming():
+                return self._paces(request)
+            case StackedRuns():
+                results = tuple(self._train(run) for run in request.runs)
+                seconds = sum(result.device_seconds for result in results)
+                return StackedResults(results=results, device_seconds=seconds)
 
     @property
     def limit_bytes(self) -> int:
@@ -166,6 +177,17 @@ class GridWorld:
             passes=tuple(passes),
             evaluation_seconds=self.card.evaluation_seconds,
             device_seconds=steady + self.card.evaluation_seconds,
+        )
+
+    def _paces(self, request: StackTiming) -> StackPaces:
+        """Runs are recorded one by one: side by side they would gain nothing, at no price."""
+        lone = self.card.plan_seconds(request.runs[0].plan)
+        return StackPaces(
+            lone_step_seconds=lone,
+            paces=tuple(
+                StackPace(runs=width, step_seconds=width * lone) for width in request.widths
+            ),
+            device_seconds=0.0,
         )
 
     def _train(self, request: TrainingRun) -> TrainingResult:

@@ -106,6 +106,13 @@ RECOMMENDATION: dict[str, Any] = {
         "device_seconds_by_stage": {"race": 31.0, "search": 120.0, "plan": 0.0},
         "search_trials": 24,
         "training_runs": 39,
+        "stacking": {
+            "runs": 14,
+            "device_seconds": 11.0,
+            "separate_seconds": 24.2,
+            "expected_gain": 2.4,
+            "refused": None,
+        },
     },
     "warnings": [{"code": "short_runs", "detail": "The runs were short, so noise is large."}],
     "spec_digest": "sha256:aa",

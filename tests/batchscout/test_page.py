@@ -50,7 +50,7 @@ def test_the_page_shows_every_number_with_its_evidence() -> None:
         "sgd momentum 0.9, nesterov false",
         "1,440 samples = 10 steps",
         "race 31 s, search 2 min",
-        "24 search trials, 39 training runs",
+        "24 search trials, 39 training runs in all, 14 of them side by side",
         "what tj_0123 found on A card on 2026-01-02",
         "came to 1.03 times what it let expect",
         "64 x 2",

@@ -31,6 +31,11 @@ from tuner.records import (
     PredictedPeak,
     Request,
     Sharpness,
+    StackedResults,
+    StackedRuns,
+    StackPace,
+    StackPaces,
+    StackTiming,
     StepTiming,
     TimingMeasurement,
     TrainingResult,
@@ -55,6 +60,9 @@ class World:
         reaching_share: Share of the seeds on which the loss can fall to the target at all.
         resolved: Whether split gradients show any common direction.
         diverges_after: Steps after which every run diverges; None for never.
+        stack_gain: By how much eight runs are faster side by side than one after the other.
+        trying_seconds: What finding that out costs.
+        refused: Why runs cannot be stacked; None if they can.
     """
 
     num_train: int = 20_000
@@ -83,9 +91,12 @@ class World:
     synthetic: bool = False
     batch_dependent: tuple[str, ...] = ()
     floor: float = 0.0
+    stack_gain: float = 1.0
+    trying_seconds: float = 0.0
+    refused: str | None = None
     measured: list[str] = field(default_factory=list)
 
-    def measure(self, request: Request) -> Measurement:
+    def measure(self, request: Request) -> Measurement:  # noqa: PLR0911 - one for each kind
         """Measure one request by the laws."""
         self.measured.append(request.id)
         match request:
@@ -101,6 +112,14 @@ class World:
                 return self._timing(request)
             case TrainingRun():
                 return self._train(request)
+            case StackTiming():
+                return self._paces(request)
+            case StackedRuns():
+                results = tuple(self._train(run) for run in request.runs)
+                seconds = sum(result.device_seconds for result in results)
+                return StackedResults(
+                    results=results, device_seconds=seconds / self._gain(len(results))
+                )
 
     def step_seconds(self, micro_batch_size: int, accumulation: int) -> float:
         """Seconds of one optimizer step."""
@@ -220,6 +239,26 @@ class World:
         return TimingMeasurement(
             passes=tuple(passes), evaluation_seconds=self.evaluation_seconds, device_seconds=3.0
         )
+
+    def _paces(self, request: StackTiming) -> StackPaces:
+        if self.refused is not None:
+            return StackPaces(
+                lone_step_seconds=0.0, paces=(), refused=self.refused, device_seconds=0.0
+            )
+        plan = request.runs[0].plan
+        lone = self.step_seconds(plan.micro_batch_size, plan.gradient_accumulation_steps)
+        return StackPaces(
+            lone_step_seconds=lone,
+            paces=tuple(
+                StackPace(runs=width, step_seconds=width * lone / self._gain(width))
+                for width in request.widths
+            ),
+            device_seconds=self.trying_seconds,
+        )
+
+    def _gain(self, width: int) -> float:
+        """By how much a stack is faster: all of it at eight runs, less of it with fewer."""
+        return max(1.0, self.stack_gain * width / 8)
 
     def _train(self, request: TrainingRun) -> TrainingResult:
         batch = request.plan.global_batch_size

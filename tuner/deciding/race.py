@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tuner import curve
-from tuner.deciding import reference
+from tuner.deciding import reference, stacking
 from tuner.deciding.course import (
     MIN_RUNG_STEPS,
     RATES,
@@ -103,13 +103,20 @@ def finding(job: Job) -> RaceOutcome | None:
 
 
 def wants(job: Job) -> Wants:
-    """Ask for the runs of the rung, then for those of the winner."""
+    """Ask how fast stacks are, for the runs of the rung, then for those of the winner."""
     course = course_of(job)
     standing = standing_of(job, course)
     if standing.rung == RUNGS:
         return Wants(requests=reference.wants(job, course, standing.order))
-    requests = (rung_run(job, course, standing.rung, index) for index in standing.order)
-    return Wants(requests=tuple(one for one in requests if one.id not in job.history))
+    runs = tuple(rung_run(job, course, standing.rung, index) for index in standing.order)
+    if not job.history.of("race"):
+        timing = stacking.timing(job, course, runs)
+        if timing is not None:
+            return Wants(requests=(timing,))
+    timed = job.history.get(stacking.TIMING_ID)
+    if timed is not None and not timed.ended:
+        return Wants()
+    return Wants(requests=stacking.dealt(job, runs, _new_steps(course, standing.rung)))
 
 
 def standing_of(job: Job, course: Course) -> Standing:
@@ -148,6 +155,12 @@ def rung_run(job: Job, course: Course, rung: int, index: int) -> TrainingRun:
         resume_from=before.result.checkpoint if before else None,
         checkpoint=True,
     )
+
+
+def _new_steps(course: Course, rung: int) -> int:
+    """Steps of a rung beyond those of the one before."""
+    before = course.rung_steps * 2 ** (rung - 1) if rung else 0
+    return int(course.rung_steps * 2**rung - before)
 
 
 def _ranked(job: Job, rung: int, order: Sequence[int]) -> tuple[int, ...]:
@@ -229,7 +242,11 @@ def _windows(job: Job) -> tuple[NoiseWindow, ...]:
 
 
 def _all_diverged(job: Job, course: Course, rung: int, order: Sequence[int]) -> NotAnswerable:
-    problems = [entry.problem for entry in job.history.of("race") if entry.problem is not None]
+    problems = [
+        entry.problem
+        for entry in job.history.of("race")
+        if isinstance(entry.request, TrainingRun) and entry.problem is not None
+    ]
     if problems and len(problems) >= len(order):
         return NotAnswerable(
             f"Every training run failed; the first one: {problems[0].detail}",

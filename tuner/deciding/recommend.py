@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from tuner.deciding import evidence, posterior
+from tuner.deciding import evidence, posterior, stacking
 from tuner.deciding.comparison import Contender
 from tuner.deciding.confirm import Confirmation
 from tuner.deciding.job import Findings, Job, Wants
@@ -243,6 +243,7 @@ def _spending(job: Job) -> Spending:
         training_runs=sum(
             isinstance(entry.request, TrainingRun) and entry.result is not None for entry in entries
         ),
+        stacking=stacking.evidence(job),
     )
 
 

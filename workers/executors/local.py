@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tuner.places import Places
-from tuner.records import Request, TrainingRun
+from tuner.records import Request, StackedRuns, TrainingRun
 from workers.devices import LocalDevice, discover
 from workers.executor import AttemptId, DeviceSlot, Lost, NoFreeDevice, Update
 from workers.launcher import Setup
@@ -155,12 +155,12 @@ class LocalExecutor:
 
 def _fits(device: LocalDevice, request: Request) -> bool:
     """Whether a device may run a request: steps are never counted with another kind's time."""
-    if isinstance(request, TrainingRun) and request.device_kind != device.kind:
+    if isinstance(request, TrainingRun | StackedRuns) and request.device_kind != device.kind:
         return False
     return request.workload.accelerator == device.accelerator
 
 
 def _wish(request: Request) -> str:
-    if isinstance(request, TrainingRun):
+    if isinstance(request, TrainingRun | StackedRuns):
         return request.device_kind
     return request.workload.accelerator
