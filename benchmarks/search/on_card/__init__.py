@@ -1,0 +1,1 @@
+"""Three real trainings, searched and scored live; `benchmarks/search/gpu.py` runs them."""
