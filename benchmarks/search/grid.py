@@ -165,7 +165,7 @@ class Grid:
             outcome, steps = Outcome.DIVERGED, diverged
         else:
             outcome, steps = Outcome.CENSORED, max_steps
-        return self._priced(
+        return self.priced(
             cell,
             TrainingResult(
                 outcome=outcome,
@@ -188,15 +188,21 @@ class Grid:
         if (kept and kept[-1].step == max_steps) or 0 <= diverged <= max_steps:
             return tuple(kept)
         if len(kept) < len(points):
-            value = self._between(kept[-1] if kept else None, points[len(kept)], max_steps)
+            value = self.between(kept[-1] if kept else None, points[len(kept)], max_steps)
         elif kept:
             value = curve.smoothed(kept)[-1]
         else:
             value = float(self.meta["initial_loss"])
         return (*kept, CurvePoint(step=max_steps, value=value))
 
-    def _between(self, before: CurvePoint | None, after: CurvePoint, step: int) -> float:
-        """Interpolate the logarithm of the metric between two evaluations."""
+    def between(self, before: CurvePoint | None, after: CurvePoint, step: int) -> float:
+        """Interpolate the logarithm of the metric between two evaluations.
+
+        Args:
+            before: The earlier one; None for the start of the run.
+            after: The later one.
+            step: Optimizer step between the two.
+        """
         start = before or CurvePoint(step=0, value=float(self.meta["initial_loss"]))
         share = (step - start.step) / (after.step - start.step)
         return math.exp((1.0 - share) * math.log(start.value) + share * math.log(after.value))
@@ -224,9 +230,20 @@ class Grid:
             for index in known[thinned]
         )
 
-    def _priced(
+    def priced(
         self, cell: Cell, result: TrainingResult, card: Card, done_steps: int
     ) -> TrainingResult:
+        """Put on a run what it costs on a card.
+
+        Args:
+            cell: What was trained.
+            result: What it showed.
+            card: What steps, evaluations and split steps cost.
+            done_steps: Steps that were paid for before.
+
+        Returns:
+            The same result in seconds of the card.
+        """
         batch = self.batch(cell)
         new_steps = max(0, result.steps - done_steps)
         evaluations = sum(point.step > done_steps for point in result.curve)
