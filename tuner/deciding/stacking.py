@@ -36,6 +36,9 @@ WORTH_STACKING: Final = 1.1
 TRYING_SHARE: Final = 0.1
 """Share of what the rungs take one by one that finding out may cost."""
 
+LEAST_TRYING_SECONDS: Final = 0.5
+"""Finding out is not to be had for less: a race too short to pay for it is run one by one."""
+
 
 def timing(job: Job, course: Course, runs: Sequence[TrainingRun]) -> StackTiming | None:
     """Ask how fast stacks are; None where none could be of use.
@@ -49,11 +52,14 @@ def timing(job: Job, course: Course, runs: Sequence[TrainingRun]) -> StackTiming
     if not widths:
         return None
     rungs = RUNG_COST * course.rung_steps * throughput_of(job).step_seconds[course.batch]
+    allowance = TRYING_SHARE * rungs
+    if allowance < LEAST_TRYING_SECONDS:
+        return None
     return StackTiming(
         id=TIMING_ID,
         runs=tuple(runs[: widths[0]]),
         widths=widths,
-        allowance_seconds=TRYING_SHARE * rungs,
+        allowance_seconds=allowance,
     )
 
 
