@@ -23,7 +23,7 @@ from service.store.tables import Job, Record
 from tests.service.consistency import assert_consistent
 from tests.service.fake_executor import SPEC, FakeExecutor, slot
 from tests.tuner.world import World
-from tuner.records import CapacityChanged
+from tuner.records import CapacityChanged, StackedRuns
 from tuner.spec import digest
 from tuner.tuning import Tuning
 
@@ -115,6 +115,58 @@ def test_a_lost_attempt_is_tried_again_under_the_next_number(
     first, second, *_ = executor.submitted
     assert (first.request_id, first.number) == (second.request_id, 1)
     assert second.number == 2
+    assert_consistent(database, job.id)
+
+
+def on_stack(controller: Controller, executor: FakeExecutor) -> str:
+    """Drive until runs of the race are side by side on the device; the id of their request."""
+
+    def found() -> list[str]:
+        return [one.id for one in executor.running.values() if isinstance(one, StackedRuns)]
+
+    drive(controller, lambda: bool(found()))
+    return found()[0]
+
+
+def test_a_stack_that_crashes_is_tried_again_and_then_split(
+    settings: Settings, database: Database, jobs: Jobs, ledger: Ledger
+) -> None:
+    """The first crash costs the stack an attempt; after the second its runs go on one by one."""
+    job = add(jobs)
+    executor = FakeExecutor(world=World(stack_gain=4.0))
+    controller = controller_on(settings, ledger, executor)
+    stack = on_stack(controller, executor)
+    executor.crash_next = True
+    controller.turn(0.0)
+    assert_consistent(database, job.id)
+    assert on_stack(controller, executor) == stack
+    executor.crash_next = True
+    controller.turn(0.0)
+    assert_consistent(database, job.id)
+    drive(controller, lambda: has_ended(jobs, job))
+    assert state_of(jobs, job) == "succeeded"
+    tries = [one.number for one in executor.submitted if one.request_id == stack]
+    alone = [one.number for one in executor.submitted if one.request_id == "race-0-3"]
+    assert (tries, alone) == ([1, 2], [1])
+    assert_consistent(database, job.id)
+
+
+def test_a_stack_outlives_its_controller_and_can_be_cancelled(
+    settings: Settings, database: Database, jobs: Jobs, ledger: Ledger
+) -> None:
+    """The next controller offers the stack again; a cancel withdraws it."""
+    job = add(jobs)
+    executor = FakeExecutor(world=World(stack_gain=4.0))
+    stack = on_stack(controller_on(settings, ledger, executor), executor)
+    executor = FakeExecutor(world=World(stack_gain=4.0))
+    controller = controller_on(settings, ledger, executor)
+    assert on_stack(controller, executor) == stack
+    executor.held = True
+    jobs.cancel(job.id)
+    controller.turn(0.0)
+    assert [one.request_id for one in executor.cancelled] == [stack]
+    controller.turn(0.0)
+    assert state_of(jobs, job) == "cancelled"
     assert_consistent(database, job.id)
 
 
@@ -385,9 +437,13 @@ class CrashingLedger(Ledger):
 @given(
     lives=st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=5),
     parallel=st.integers(1, 3),
+    stack_gain=st.sampled_from([1.0, 8.0]),
 )
 def test_a_job_survives_deaths_at_any_commit(
-    tmp_path_factory: pytest.TempPathFactory, lives: list[tuple[int, bool]], parallel: int
+    tmp_path_factory: pytest.TempPathFactory,
+    lives: list[tuple[int, bool]],
+    parallel: int,
+    stack_gain: float,
 ) -> None:
     """Whenever a controller dies, the next one goes on, and nothing recorded is measured again."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
@@ -398,7 +454,7 @@ def test_a_job_survives_deaths_at_any_commit(
     devices = [slot(f"cpu{index}") for index in range(parallel)]
     recorded: set[str] = set()
     for commits, after in lives:
-        executor = FakeExecutor(*devices, world=World())
+        executor = FakeExecutor(*devices, world=World(stack_gain=stack_gain))
         dying = CrashingLedger(database, commits, after=after)
         with contextlib.suppress(Crash):
             controller = controller_on(settings, dying, executor)

@@ -43,6 +43,13 @@ TIMING = st.builds(
     micro_batch_sizes=st.lists(st.integers()).map(tuple),
     window_seconds=REAL,
 )
+STACK_TIMING = st.builds(
+    records.StackTiming,
+    runs=st.lists(RUN, min_size=1, max_size=2).map(tuple),
+    widths=st.lists(st.integers(), max_size=3).map(tuple),
+    allowance_seconds=REAL,
+)
+STACK = st.builds(records.StackedRuns, runs=st.lists(RUN, min_size=1, max_size=3).map(tuple))
 POINT = st.builds(records.CurvePoint, value=REAL)
 TRAINED = st.builds(
     records.TrainingResult,
@@ -52,6 +59,19 @@ TRAINED = st.builds(
     sharpness=st.none(),
     train_seconds=REAL,
     evaluation_seconds=REAL,
+    device_seconds=REAL,
+)
+STACKED = st.builds(
+    records.StackedResults,
+    results=st.lists(TRAINED, max_size=3).map(tuple),
+    device_seconds=REAL,
+)
+PACES = st.builds(
+    records.StackPaces,
+    lone_step_seconds=REAL,
+    paces=st.lists(
+        st.builds(records.StackPace, step_seconds=MAYBE_REAL, begin_seconds=REAL), max_size=3
+    ).map(tuple),
     device_seconds=REAL,
 )
 KNOWLEDGE = st.builds(
@@ -70,9 +90,11 @@ KNOWLEDGE = st.builds(
 EVENTS = st.one_of(
     st.builds(
         records.Started,
-        request=st.one_of(st.builds(records.Inspect, id=TEXT, workload=WORKLOAD), RUN, TIMING),
+        request=st.one_of(
+            st.builds(records.Inspect, id=TEXT, workload=WORKLOAD), RUN, TIMING, STACK_TIMING, STACK
+        ),
     ),
-    st.builds(records.Result, result=TRAINED),
+    st.builds(records.Result, result=st.one_of(TRAINED, STACKED, PACES)),
     st.builds(records.Failed, problem=PROBLEM, device_seconds=REAL),
     st.builds(records.AttemptLost, device_seconds=REAL),
     st.builds(records.Stop),

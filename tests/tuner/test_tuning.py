@@ -36,6 +36,7 @@ def _state(tuning: Tuning) -> object:
     stop_after=st.one_of(st.none(), st.integers(2, 120)),
     stop_reason=st.sampled_from(["cancelled", "timeout"]),
     target=st.sampled_from([0.1, None]),
+    stack_gain=st.sampled_from([1.0, 8.0]),
 )
 def test_replay_and_invariants(
     seed: int,
@@ -44,6 +45,7 @@ def test_replay_and_invariants(
     stop_after: int | None,
     stop_reason: str,
     target: float | None,
+    stack_gain: float,
 ) -> None:
     """Any order of completion ends, runs nothing twice, and replays to the same state."""
     spec = make_spec(
@@ -53,7 +55,7 @@ def test_replay_and_invariants(
     )
     driver = Driver(
         tuning=Tuning(spec),
-        world=World(scatter=0.15),
+        world=World(scatter=0.15, stack_gain=stack_gain),
         rng=random.Random(seed),
         loss_share=loss_share,
         stop_after=stop_after,
@@ -68,11 +70,16 @@ def test_replay_and_invariants(
 
 
 @RELAXED
-@given(seed=st.integers(0, 10**6), cut=st.floats(0.0, 1.0))
-def test_a_rebuilt_tuning_goes_on_as_the_old_one(seed: int, cut: float) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    cut=st.floats(0.0, 1.0),
+    stack_gain=st.sampled_from([1.0, 8.0]),
+)
+def test_a_rebuilt_tuning_goes_on_as_the_old_one(seed: int, cut: float, stack_gain: float) -> None:
     """Killed after any event and rebuilt, a tuning asks for exactly what the old one asks for."""
     spec = make_spec(seed=seed % 1000, budget={"timeout_seconds": 900, "parallel_trials": 3})
-    driver = Driver(tuning=Tuning(spec), world=World(scatter=0.1), rng=random.Random(seed))
+    world = World(scatter=0.1, stack_gain=stack_gain)
+    driver = Driver(tuning=Tuning(spec), world=world, rng=random.Random(seed))
     driver.run(3)
     length = sorted(driver.wished)[round(cut * (len(driver.wished) - 1))]
     kept = driver.sequence[:length]

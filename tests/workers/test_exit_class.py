@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tuner.records import Inspect, MemoryTrial, StepTiming
+from tuner.records import Inspect, MemoryTrial, StackedRuns, StepTiming
 from workers.exit_class import (
     REQUEST_LIMIT_SECONDS,
     STUCK_GRACE_SECONDS,
@@ -27,6 +27,7 @@ OTHERS = [
     Inspect(id="i", workload=workload()),
     StepTiming(id="t", workload=workload(), micro_batch_sizes=(1,)),
     training_run(),
+    StackedRuns(id="s", runs=(training_run(),)),
 ]
 CODES = [0, 1, 70, 137, -signal.SIGKILL, -signal.SIGSEGV, -signal.SIGTERM, -64, None]
 
@@ -66,6 +67,8 @@ def test_a_run_may_take_its_deadline_and_a_grace() -> None:
     """Deadlines of training runs hold with a grace; other requests have the hard limit."""
     assert limit_seconds(training_run(deadline_seconds=5.0)) == 5.0 + STUCK_GRACE_SECONDS
     assert limit_seconds(training_run()) is None
+    for run in (training_run(), training_run(deadline_seconds=5.0)):
+        assert limit_seconds(StackedRuns(id="s", runs=(run, run))) == limit_seconds(run)
     assert limit_seconds(TRIAL) == REQUEST_LIMIT_SECONDS
 
 

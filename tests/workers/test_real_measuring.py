@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from tuner.records import (
     Inspection,
     MemoryTrial,
     Outcome,
+    StackedRuns,
     StepTiming,
     TrainingRun,
     Workload,
@@ -188,3 +191,75 @@ def test_a_model_that_never_returns_can_be_cancelled(real: Bench, tmp_path: Path
     assert isinstance(updates[0], Lost)
     assert updates[0].cause == "withdrawn"
     assert isinstance(real.measure(RUN), Finished)
+
+
+def _stack(**changes: Any) -> StackedRuns:
+    """Ask for three rates side by side."""
+    rates = (0.01, 0.05, 0.1)
+    runs = [replace(RUN, id=f"lane-{rate}", learning_rate=rate, **changes) for rate in rates]
+    return StackedRuns(id="stack", runs=tuple(runs))
+
+
+def _while_it_runs(real: Bench, request: StackedRuns) -> tuple[Any, threading.Thread, list[Any]]:
+    """Measure in a thread, in a child that is warm, and return half a second later."""
+    attempt, updates = real.attempt(request), []
+    assert isinstance(real.measure(RUN), Finished)
+    thread = threading.Thread(
+        target=lambda: updates.append(real.session.measure(attempt, request, real.places))
+    )
+    thread.start()
+    eventually(lambda: real.session.slot().busy_with == attempt)
+    time.sleep(0.5)
+    return attempt, thread, updates
+
+
+def test_runs_side_by_side_come_back_as_they_would_alone(real: Bench) -> None:
+    """A stack in a child gives each run the result of its own request."""
+    request = _stack()
+    stacked = _result(real.measure(request))
+    assert stacked.device_seconds > 0.0
+    for run, result in zip(request.runs, stacked.results, strict=True):
+        lone = _result(real.measure(run))
+        assert [point.step for point in result.curve] == [point.step for point in lone.curve]
+        assert [point.value for point in result.curve] == pytest.approx(
+            [point.value for point in lone.curve], rel=1e-4
+        )
+
+
+def test_a_child_killed_in_a_stack_costs_an_attempt(real: Bench) -> None:
+    """`kill -9` in the middle of a stack is a crash; the same request then runs to its end."""
+    _, thread, updates = _while_it_runs(real, _stack(max_steps=10_000_000))
+    pid = real.session.slot().child_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    thread.join()
+    assert isinstance(updates[0], Lost), updates[0]
+    assert updates[0].cause == "crashed"
+    assert [one.steps for one in _result(real.measure(_stack())).results] == [30, 30, 30]
+
+
+def test_a_stack_can_be_cancelled(real: Bench) -> None:
+    """A cancel ends runs side by side as it ends a lone one, and the session measures on."""
+    attempt, thread, updates = _while_it_runs(real, _stack(max_steps=10_000_000))
+    real.session.cancel(attempt)
+    thread.join(10.0)
+    assert not thread.is_alive()
+    assert isinstance(updates[0], Lost)
+    assert updates[0].cause == "withdrawn"
+    assert isinstance(real.measure(RUN), Finished)
+
+
+def test_a_tightened_limit_ends_a_stack(real: Bench) -> None:
+    """A limit that is told to a stack holds for every run in it."""
+    request = _stack(max_steps=1_000_000, evaluate_every_steps=20)
+    attempt, thread, updates = _while_it_runs(real, request)
+
+    def ended() -> bool:
+        real.session.tighten(attempt, 40)
+        thread.join(0.05)
+        return not thread.is_alive()
+
+    eventually(ended, within_seconds=60.0)
+    results = _result(updates[0]).results
+    assert len({one.steps for one in results}) == 1
+    assert all(one.outcome is Outcome.CENSORED and one.steps < 1_000_000 for one in results)

@@ -20,6 +20,10 @@ from tuner.records import (
     MemoryMeasurement,
     MemoryTrial,
     Outcome,
+    StackedResults,
+    StackedRuns,
+    StackPaces,
+    StackTiming,
     StepTiming,
     TimingMeasurement,
     TrainingResult,
@@ -53,7 +57,24 @@ def requests_for(workload):
             TimingMeasurement,
         ),
         (run_of(workload, max_steps=5), TrainingResult),
+        (
+            StackTiming(
+                id="stack timing",
+                runs=runs_of(workload),
+                widths=(2,),
+                allowance_seconds=0.01,
+            ),
+            StackPaces,
+        ),
+        (StackedRuns(id="stack", runs=runs_of(workload)), StackedResults),
     ]
+
+
+def runs_of(workload):
+    """Two runs that differ in their learning rate."""
+    return tuple(
+        run_of(workload, id=f"run-{rate}", learning_rate=rate, max_steps=5) for rate in (0.01, 0.02)
+    )
 
 
 def spoil(monkeypatch, error):

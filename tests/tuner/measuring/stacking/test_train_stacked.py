@@ -248,3 +248,33 @@ def test_what_does_not_fit_together_is_trained_alone(
     monkeypatch.setattr("tuner.measuring.stacking.heat.Heat.to_the_end", full)
     for request, result in zip(requests, train_stacked(bench, requests), strict=True):
         same(result, alone(bench, request))
+
+
+class Killed(BaseException):
+    """The process died here."""
+
+
+def test_a_stack_that_dies_leaves_what_its_runs_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side or alone, a second attempt goes on from where the first was seen last."""
+    workload = mlp(optimizer=ADAM)
+    bench, requests = bench_of(workload, tmp_path), requests_of(workload)
+    whole = [alone(bench, request) for request in requests]
+    monkeypatch.setattr("tuner.measuring.stacking.heat.RESCUE_SECONDS", 0.0)
+    looks = iter(range(100))
+
+    def dying(_id: str) -> int | None:
+        if next(looks) > 7:
+            raise Killed
+        return None
+
+    with pytest.raises(Killed):
+        train_stacked(bench, requests, tightened=dying)
+    assert len(list(tmp_path.glob("*.pt"))) == len(requests)
+    first, *others = requests
+    after = [alone(bench, first), *train_stacked(bench, others)]
+    for one, uninterrupted in zip(after, whole, strict=True):
+        assert one.resumed
+        same(one, uninterrupted)
+    assert list(tmp_path.glob("*.pt")) == []
