@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -25,6 +26,9 @@ from typing_extensions import TypeAliasType
 
 MAX_SEED: Final = 2**31 - 1
 """Seeds fit a signed 32-bit integer, so that every library takes them."""
+
+MAX_RATES: Final = 1000
+"""Learning rates that can be told apart by count, at most."""
 
 MAX_BATCH_SIZE: Final = 2**20
 """Largest global batch that can be asked for, in samples."""
@@ -378,12 +382,39 @@ class RateRange(Strict):
 
     low: float = Field(gt=0.0, le=1e3)
     high: float = Field(gt=0.0, le=1e3)
+    count: int | None = Field(
+        default=None,
+        ge=2,
+        le=MAX_RATES,
+        description="Only so many rates, evenly spaced in ln, are tried and recommended; null: any "
+        "between the ends.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low ({self.low}) must be below high ({self.high})")
         return self
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The only rates to consider, ascending; empty where any between the ends is."""
+        if self.count is None:
+            return ()
+        width = math.log(self.high / self.low) / (self.count - 1)
+        inner = (self.low * math.exp(width * index) for index in range(1, self.count - 1))
+        return (self.low, *inner, self.high)
+
+    def holds(self, learning_rate: float) -> bool:
+        """Whether a rate may be tried."""
+        inside = self.low <= learning_rate <= self.high
+        return inside and math.isclose(self.nearest(learning_rate), learning_rate)
+
+    def nearest(self, learning_rate: float) -> float:
+        """Return the nearest rate, in ln, that may be tried."""
+        if self.values:
+            return min(self.values, key=lambda rate: abs(math.log(rate / learning_rate)))
+        return min(self.high, max(self.low, learning_rate))
 
 
 class SearchSpace(Strict):

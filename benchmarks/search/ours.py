@@ -87,7 +87,11 @@ def spec_of(
             },
             "search_space": {
                 "global_batch_size": {"low": int(grid.batches[0]), "high": int(grid.batches[-1])},
-                "learning_rate": {"low": float(grid.rates[0]), "high": float(grid.rates[-1])},
+                "learning_rate": {
+                    "low": float(grid.rates[0]),
+                    "high": float(grid.rates[-1]),
+                    "count": len(grid.rates),
+                },
                 "max_data_fraction": 1.0,
             },
             "search": {"sampler": sampler, "reuse": "never"},

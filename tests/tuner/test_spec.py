@@ -28,6 +28,7 @@ def test_three_parts_are_enough() -> None:
     [
         ("search_space", {"global_batch_size": {"low": 64, "high": 8}}, "must not exceed high"),
         ("search_space", {"learning_rate": {"low": 1.0, "high": 0.1}}, "must be below high"),
+        ("search_space", {"learning_rate": {"low": 0.1, "high": 1.0, "count": 1}}, "equal to 2"),
         ("objective", {"kind": "time_to_target", "target": -1.0}, "must be above 0"),
         ("objective", {"kind": "time_to_target", "metric": "accuracy", "target": 90}, "at most 1"),
         ("objective", {"kind": "loss_at_budget"}, "exactly one"),
@@ -53,6 +54,22 @@ def test_what_is_refused(part: str, value: object, says: str) -> None:
     """Each impossible combination is refused in words that name it."""
     with pytest.raises(ValidationError, match=says):
         TuningSpec.model_validate(MINIMAL | {part: value})
+
+
+def test_a_count_of_rates_names_the_only_ones() -> None:
+    """They are evenly spaced in ln, ends included; others are drawn to the nearest."""
+    given = {"learning_rate": {"low": 0.01, "high": 1.0, "count": 5}}
+    rates = TuningSpec.model_validate(MINIMAL | {"search_space": given}).learning_rates
+    assert rates.values == pytest.approx([0.01, 0.0316228, 0.1, 0.316228, 1.0])
+    assert rates.values[-1] == 1.0
+    assert rates.nearest(0.06) == pytest.approx(0.1)
+    assert rates.holds(0.1)
+    assert not rates.holds(0.12)
+    assert not rates.holds(10.0)
+    free = TuningSpec.model_validate(MINIMAL).learning_rates
+    assert free.values == ()
+    assert free.holds(0.12)
+    assert free.nearest(7.0) == free.high
 
 
 def test_not_a_number_is_refused() -> None:

@@ -19,7 +19,7 @@ from tuner.deciding.score import Observation
 
 CONFIDENCE: Final = 0.95
 
-BELIEF_RUNS: Final = 1.5
+BELIEF_RUNS: Final = 3.0
 """What the search believes of a finalist counts as much as this many of its runs."""
 
 MIN_SHARPNESS_PAIRS: Final = 3

@@ -12,9 +12,10 @@ from tuner.deciding.history import Run
 from tuner.deciding.job import Job
 from tuner.deciding.runs import throughput_of
 from tuner.records import TrainingResult, TrainingRun
+from tuner.spec import RateRange
 
 RATES: Final = 8
-"""Learning rates that start, evenly spaced on the logarithm over the range asked for."""
+"""Learning rates that start at most, evenly spaced on the logarithm over the range asked for."""
 
 RUNGS: Final = 3
 """Rungs: eight rates, then four, then two; each rung doubles the steps."""
@@ -79,11 +80,17 @@ def course_of(job: Job) -> Course:
     )
     return Course(
         batch=batch,
-        rates=tuple(float(r) for r in np.geomspace(rates.low, rates.high, RATES)),
+        rates=_raced(rates),
         rung_steps=rung_steps,
         cadence_seconds=max(1, min(cadence, rung_steps)) * step,
         seconds=seconds,
     )
+
+
+def _raced(rates: RateRange) -> tuple[float, ...]:
+    """Spread the race over a range; where only some rates may be tried, over those."""
+    spread = [float(rate) for rate in np.geomspace(rates.low, rates.high, RATES)]
+    return tuple(dict.fromkeys(rates.nearest(rate) for rate in spread))
 
 
 def last_run(job: Job, index: int) -> Run | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import linalg, stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 
-from tuner.deciding.kernel import PriorKernel
+from tuner.deciding.kernel import NO_SEED, PriorKernel
 from tuner.deciding.prior import Floats, Prior
 from tuner.deciding.score import Observation
 
@@ -34,8 +34,8 @@ NOISE: Final = 0.10
 seed, and log-times of two cells on one seed correlate by 0.57 to 0.83, so that this is less than
 the 0.08 to 0.24 between seeds."""
 
-PACE_NOISE: Final = 0.3
-"""The same of a run that was judged by its pace alone."""
+PACE_NOISE: Final = 0.6
+"""The same of a run that was judged by its pace alone, after a fraction of its length."""
 
 DIVERGED_NOISE: Final = 0.5
 """The same of the penalty of a diverged run."""
@@ -151,12 +151,12 @@ def fit(
     offset = _level(prior, seen)
     if not seen:
         return Posterior(prior, None, offset)
-    means, inputs = _inputs(prior, [_point(one) for one in seen])
+    means, inputs = _inputs(prior, [_point(one) for one in seen], _seeds(seen))
     evidence = _evidence(prior, seen, inputs, means + offset, noise)
     told = tuple(map(Told, seen, (means + offset + evidence.expected).tolist()))
     process = _process(inputs, evidence.residuals, evidence.variances)
     if running:
-        _, beside = _inputs(prior, running)
+        _, beside = _inputs(prior, running, [0.0] * len(running))
         process = _process(
             np.vstack([inputs, beside]),
             np.concatenate([evidence.residuals, process.predict(beside)]),
@@ -254,15 +254,24 @@ def _process(inputs: Floats, residuals: Floats, variances: Floats) -> GaussianPr
     return process.fit(inputs, residuals)
 
 
-def _inputs(prior: Prior, points: Sequence[tuple[int, float]]) -> tuple[Floats, Floats]:
-    """Prior means (points,), and what the kernel needs: x, u and the laws' differences."""
+def _inputs(
+    prior: Prior, points: Sequence[tuple[int, float]], seeds: Sequence[float] | None = None
+) -> tuple[Floats, Floats]:
+    """Prior means (points,), and what the kernel needs: x, u, seed and the laws' differences."""
     batches = np.array([float(batch) for batch, _ in points])
     rates = np.array([rate for _, rate in points])
     weights, scores = prior.laws(batches, rates)
     means = weights @ scores
     differences = np.sqrt(weights)[:, None] * (scores - means)
     centres = np.array([prior.rate(batch) for batch, _ in points])
-    return means, np.vstack([np.log2(batches), np.log(rates / centres), differences]).T
+    of_seed = np.full(len(points), NO_SEED) if seeds is None else np.array(seeds)
+    return means, np.vstack([np.log2(batches), np.log(rates / centres), of_seed, differences]).T
+
+
+def _seeds(observations: Sequence[Observation]) -> list[float]:
+    """Number the seeds in the order in which they were met; the first is the search's own."""
+    numbers: dict[int | None, float] = {}
+    return [numbers.setdefault(one.seed, float(len(numbers))) for one in observations]
 
 
 def _best(observations: Sequence[Observation]) -> list[Observation]:

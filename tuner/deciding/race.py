@@ -17,7 +17,6 @@ from tuner import curve
 from tuner.deciding import reference, stacking
 from tuner.deciding.course import (
     MIN_RUNG_STEPS,
-    RATES,
     RUNGS,
     Course,
     course_of,
@@ -125,7 +124,7 @@ def standing_of(job: Job, course: Course) -> Standing:
     Raises:
         NotAnswerable: Every rate of a rung diverged or could not run.
     """
-    order = tuple(range(RATES))
+    order = tuple(range(len(course.rates)))
     for rung in range(RUNGS):
         entries = [job.history.get(f"race-{rung}-{index}") for index in order]
         if not all(entry is not None and entry.ended for entry in entries):
@@ -195,7 +194,7 @@ def _no_race(job: Job, course: Course) -> str | None:
 def _outcome(job: Job, course: Course, found: reference.Reference) -> RaceOutcome:
     index = course.rates.index(found.learning_rate)
     warnings = list(found.warnings)
-    if index in {0, RATES - 1}:
+    if index in {0, len(course.rates) - 1}:
         end = "low" if index == 0 else "high"
         warnings.append(
             Caution(

@@ -194,7 +194,7 @@ def _best(job: Job, prior: Prior, seen: Sequence[Observation]) -> Finalist | Non
     trained = [
         (one.global_batch_size, one.learning_rate)
         for one in known
-        if rates.low <= one.learning_rate <= rates.high
+        if rates.holds(one.learning_rate)
     ]
     belief = posterior.fit(prior, seen)
     candidates = [(0.0, point) for point in dict.fromkeys(trained)]
@@ -220,4 +220,4 @@ def _untrained(job: Job, prior: Prior, known: Sequence[Observation]) -> Iterator
             offset = low + (high - low) * index / (RATE_POINTS - 1)
             rate = prior.rate(batch) * math.exp(offset)
             if rates.low <= rate <= rates.high:
-                yield batch, rate
+                yield batch, rates.nearest(rate)

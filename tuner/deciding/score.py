@@ -45,6 +45,7 @@ class Observation:
     kind: str
     score: float | None
     run: Run | None
+    seed: int | None = None
 
 
 def observe(job: Job, goal: Goal, run: Run) -> Observation:
@@ -56,6 +57,7 @@ def observe(job: Job, goal: Goal, run: Run) -> Observation:
         kind=kind,
         score=score,
         run=run,
+        seed=run.request.seed,
     )
 
 
@@ -88,6 +90,7 @@ def pace(job: Job, run: Run, winner: Run, score: float) -> Observation:
         kind="paced",
         score=score + math.log(ratio),
         run=run,
+        seed=run.request.seed,
     )
 
 

@@ -180,7 +180,7 @@ def space_of(job: Job) -> sampler.Space:
     """Return what the search may suggest."""
     rates = job.spec.learning_rates
     batches = tuple(sorted(throughput_of(job).plans))
-    return sampler.Space(batches=batches, low=rates.low, high=rates.high)
+    return sampler.Space(batches=batches, low=rates.low, high=rates.high, rates=rates.values)
 
 
 def _question(

@@ -25,8 +25,15 @@ def make_prior(**parts: Any) -> Prior:
     return Prior(**(known | parts))
 
 
-def trial(batch: int, rate: float, score: float | None, kind: str = "complete") -> Observation:
+def trial(
+    batch: int,
+    rate: float,
+    score: float | None,
+    kind: str = "complete",
+    *,
+    seed: int | None = None,
+) -> Observation:
     """A trial that ended."""
     return Observation(
-        global_batch_size=batch, learning_rate=rate, kind=kind, score=score, run=None
+        global_batch_size=batch, learning_rate=rate, kind=kind, score=score, run=None, seed=seed
     )

@@ -41,14 +41,18 @@ class Space:
         batches: Global batch sizes, ascending.
         low: Lowest learning rate.
         high: Highest learning rate.
+        rates: The only learning rates, ascending; empty where any between the ends may be.
     """
 
     batches: tuple[int, ...]
     low: float
     high: float
+    rates: tuple[float, ...] = ()
 
     def clip(self, learning_rate: float) -> float:
-        """Return the nearest rate inside the space."""
+        """Return the nearest rate inside the space, in ln."""
+        if self.rates:
+            return min(self.rates, key=lambda rate: abs(math.log(rate / learning_rate)))
         return min(self.high, max(self.low, learning_rate))
 
 
@@ -88,7 +92,8 @@ def narrow(prior: Prior, space: Space, best: Point | None = None) -> Space:
     below, above = reaches(prior, best)
     low = space.clip(min(centres) * math.exp(-below))
     high = space.clip(max(centres) * math.exp(above))
-    return Space(batches=space.batches, low=low, high=high) if low < high else space
+    rates = tuple(rate for rate in space.rates if low <= rate <= high)
+    return replace(space, low=low, high=high, rates=rates) if low < high else space
 
 
 def candidates(prior: Prior, space: Space, best: Point | None = None) -> list[Point]:
@@ -98,9 +103,16 @@ def candidates(prior: Prior, space: Space, best: Point | None = None) -> list[Po
     for batch in space.batches:
         low = space.clip(prior.rate(batch) * math.exp(-below))
         high = space.clip(prior.rate(batch) * math.exp(above))
-        count = 1 + math.ceil(math.log(high / low) / RATE_STEP)
-        points += [(batch, space.clip(float(rate))) for rate in np.geomspace(low, high, count)]
+        points += [(batch, rate) for rate in _rates(space, low, high)]
     return points
+
+
+def _rates(space: Space, low: float, high: float) -> list[float]:
+    """Rates to try from one to another: the space's own, or a fine grid."""
+    if space.rates:
+        return [rate for rate in space.rates if low <= rate <= high]
+    count = 1 + math.ceil(math.log(high / low) / RATE_STEP)
+    return [space.clip(float(rate)) for rate in np.geomspace(low, high, count)]
 
 
 def without_infeasible(space: Space, observations: Sequence[Observation]) -> Space:

@@ -41,7 +41,7 @@ def params_of(space: Space, point: Point) -> dict[str, float]:
 
 def point_of(space: Space, params: Mapping[str, float]) -> Point:
     """Read a point from Optuna's parameters."""
-    return space.batches[int(params[BATCH])], float(params[RATE])
+    return space.batches[int(params[BATCH])], space.clip(float(params[RATE]))
 
 
 def frozen_trials(
@@ -97,7 +97,7 @@ def _ended(space: Space, one: Observation, value: float) -> FrozenTrial:
         value=value,
         params=params_of(space, point),
         distributions=distributions(space),
-        user_attrs={"kind": one.kind, "score": one.score},
+        user_attrs={"kind": one.kind, "score": one.score, "seed": one.seed},
         constraints={"memory": 1.0 if one.kind == "infeasible" else -1.0},
     )
 
@@ -113,4 +113,5 @@ def _observation(space: Space, trial: FrozenTrial) -> Observation:
         kind=kind,
         score=None if infeasible else score,
         run=None,
+        seed=trial.user_attrs.get("seed"),
     )
