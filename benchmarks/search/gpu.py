@@ -22,8 +22,9 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -40,14 +41,16 @@ BUDGET_RUNS: Final = 20.0
 TINY_BUDGET_RUNS: Final = 60.0
 """On a stand-in, probing memory and timing weigh more than the training does."""
 
+TINY_LIMITS: Final[dict[str, Any]] = {"window_seconds": 0.2, "fewest_steps": 40}
+
 SEEDS: Final = 3
 INCOMPLETE: Final = 75
 """Exit code of a call whose seconds ended first: call again."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
-    options = _options()
+    options = _options(arguments)
     lacking = missing(list(REQUIRED))
     if lacking:
         print(f"Missing here: {', '.join(lacking)}. To get them:\n    {way_out(lacking)}")
@@ -94,6 +97,7 @@ def _run(options: argparse.Namespace, began: float) -> int:
             reference_seconds=options.reference_seconds,
             budget_runs=options.budget_runs,
             seeds=options.seeds,
+            **(TINY_LIMITS if options.tiny else {}),
         ),
         methods=options.methods or METHODS,
         out=options.out,
@@ -108,7 +112,7 @@ def _run(options: argparse.Namespace, began: float) -> int:
     return 0 if complete else INCOMPLETE
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workload", choices=WORKLOADS)
     parser.add_argument("--methods", nargs="*", default=[], help="all by default")
@@ -121,7 +125,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="file of lines")
     parser.add_argument("--collect", nargs="*", type=Path, help="files of lines")
     parser.add_argument("--result", type=Path, default=RESULTS / "search-gpu.json")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.reference_seconds is None:
         options.reference_seconds = TINY_REFERENCE_SECONDS if options.tiny else REFERENCE_SECONDS
     if options.budget_runs is None:

@@ -22,14 +22,14 @@ WAVES: Final = 5
 PROTOTYPES: Final = 3
 """Prototypes of each class."""
 
-LARGEST_TURN: Final = 0.6
+LARGEST_TURN: Final = 0.4
 """Radians to either side."""
 
 SCALES: Final = (0.75, 1.35)
 LARGEST_SHIFT: Final = 0.3
 """Of half a side."""
 
-FAINTEST: Final = 0.65
+FAINTEST: Final = 0.7
 """Least share of the contrast that the image's own class has; the rest is another class's."""
 
 NOISE: Final = 0.4

@@ -19,6 +19,7 @@ from benchmarks.search.on_card.rig import Ran, Rig
 from benchmarks.search.on_card.subjects import Subject
 from tuner.errors import TunerError
 from tuner.measuring.device import describe_device
+from tuner.measuring.out_of_memory import release
 from tuner.records import CapacityChanged, Measurement, MemoryMeasurement, MemoryTrial, Request
 from tuner.spec import TuningSpec
 from tuner.tune import tune
@@ -230,6 +231,7 @@ def lightning(rig: Rig) -> Pick:
     rig.reserve(LIGHTNING_RESERVE * rig.limits.reference_seconds)
     began = time.monotonic()
     found = find(rig.bench, seed=GRID_SEED)
+    release(rig.bench.device)  # what the last sizes held is not to stand in the way of others
     return keep(
         rig,
         Pick(

@@ -28,9 +28,6 @@ READ_AT: Final = 0.85
 """Share of the steps within which the target is read off."""
 
 LOOSER: Final = 1.01
-FEWEST_STEPS: Final = 250
-"""Of the long run: where a step is slow it takes longer than the reference seconds."""
-
 SEEDS: Final = (1001, 1002)
 """Of the first runs, and of the long one."""
 
@@ -72,7 +69,8 @@ def reference_of(rig: Rig, subject: Subject) -> Reference:
 
 def _found(rig: Rig, subject: Subject) -> Reference:
     batch = subject.reference_batch
-    whole = max(rig.limits.reference_seconds, FEWEST_STEPS * rig.timed(batch).step_seconds)
+    least = rig.limits.fewest_steps * rig.timed(batch).step_seconds
+    whole = max(rig.limits.reference_seconds, least)
     spent, ended = 0.0, []
     for factor in (1.0 / SPREAD, 1.0, SPREAD):
         rate = factor * subject.reference_rate

@@ -53,6 +53,7 @@ class Limits:
         evaluations: Evaluations over the reference seconds.
         miss: A scored run is given up at this multiple of the reference's time.
         window_seconds: Steady state that a step time is read off.
+        fewest_steps: Steps of the reference run at least, however slow a step is.
     """
 
     reference_seconds: float
@@ -61,6 +62,7 @@ class Limits:
     evaluations: int = 25
     miss: float = 2.0
     window_seconds: float = 1.0
+    fewest_steps: int = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
