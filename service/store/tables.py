@@ -1,4 +1,4 @@
-"""What is stored: jobs, their records, results, attempts, trials, knowledge, and devices."""
+"""What is stored: jobs with all that belongs to them, keys, callbacks, and devices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     String,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -81,6 +83,8 @@ class Job(Table):
 
     `number` gives the order of arrival; `id` is what people see. `spec` is the user's own
     JSON, `last_sequence` the number of records so far. `revision` rises with every change.
+    `owner` is the id of a key, null where the service has none. `fingerprint` is that of the
+    answer, known from its first stage on; a job that is `forced` measures even what is known.
     """
 
     __tablename__ = "job"
@@ -88,6 +92,8 @@ class Job(Table):
         CheckConstraint(_one_of("state", tuple(JobState)), name="state"),
         CheckConstraint(_one_of("desired_state", ("finished", "cancelled")), name="desired"),
         Index(None, "state", "number"),
+        Index(None, "owner", "number"),
+        Index(None, "fingerprint", "number"),
     )
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
@@ -99,6 +105,9 @@ class Job(Table):
     last_sequence: Mapped[int]
     spec: Mapped[dict[str, Any]] = mapped_column(Json)
     spec_digest: Mapped[str] = mapped_column(String(80))
+    owner: Mapped[str | None] = mapped_column(String(40))
+    fingerprint: Mapped[str | None] = mapped_column(String(80))
+    forced: Mapped[bool] = mapped_column(Boolean, server_default=false(), default=False)
     progress: Mapped[dict[str, Any] | None] = mapped_column(Json)
     answer: Mapped[dict[str, Any] | None] = mapped_column(Json)
     problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -178,13 +187,74 @@ class Attempt(Table):
 
 
 class Trial(Table):
-    """A projection of the tuning's trials, so that the API never rebuilds one."""
+    """A projection of the tuning's trials, so that the API never rebuilds one.
+
+    `revision` is that of the job with which the trial last changed.
+    """
 
     __tablename__ = "trial"
 
     job_number: Mapped[int] = mapped_column(ForeignKey("job.number"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     view: Mapped[dict[str, Any]] = mapped_column(Json)
+    revision: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+
+
+class Key(Table):
+    """A key that opens the API. Only a digest of it is kept; `prefix` is shown in lists."""
+
+    __tablename__ = "api_key"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    digest: Mapped[str] = mapped_column(String(80), unique=True)
+    prefix: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Idempotency(Table):
+    """Which job an `Idempotency-Key` stands for. `owner` is empty where there are no keys."""
+
+    __tablename__ = "idempotency"
+    __table_args__ = (Index(None, "created_at"),)
+
+    owner: Mapped[str] = mapped_column(String(40), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    body_digest: Mapped[str] = mapped_column(String(80))
+    job_id: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CallbackState(enum.StrEnum):
+    """Where a callback is: its job has not ended, it is due, it has arrived, or it never will."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
+class Callback(Table):
+    """A message about the end of a job, to be sent until it arrives."""
+
+    __tablename__ = "callback"
+    __table_args__ = (
+        CheckConstraint(_one_of("state", tuple(CallbackState)), name="state"),
+        Index(None, "state", "next_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job_number: Mapped[int] = mapped_column(ForeignKey("job.number"), index=True)
+    url: Mapped[str] = mapped_column(String(2048))
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int]
+    next_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_status: Mapped[int | None]
+    last_error: Mapped[str | None] = mapped_column(String(400))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Device(Table):

@@ -45,13 +45,26 @@ def test_constraints_are_the_same_either_way(tmp_path: Path) -> None:
 
 
 def parts_of(file: Path) -> dict[str, list[str]]:
-    """What each table and index says, line by line and in no order."""
+    """What each table and index says, part by part and in no order."""
     with closing(sqlite3.connect(file)) as connection:
         rows = connection.execute(
             "SELECT name, sql FROM sqlite_master "
             "WHERE sql IS NOT NULL AND name != 'alembic_version'"
         ).fetchall()
-    return {name: sorted(line.strip(" \t,") for line in sql.split("\n")) for name, sql in rows}
+    return {name: sorted(at_the_commas(sql)) for name, sql in rows}
+
+
+def at_the_commas(sql: str) -> list[str]:
+    """Split the inside of the first parentheses at commas that stand in no others."""
+    head, _, inside = sql.partition("(")
+    parts, depth = [""], 1
+    for letter in inside:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 1:
+            parts.append("")
+        elif depth:
+            parts[-1] += letter
+    return [" ".join(part.split()) for part in (head, *parts)]
 
 
 def test_an_existing_file_is_copied_before_it_changes(
