@@ -4,16 +4,60 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy.orm import Session
 
 from service.store.database import Database, now
-from service.store.tables import TERMINAL, ControllerRow, Device, Job, JobState, Trial
+from service.store.tables import (
+    TERMINAL,
+    Callback,
+    CallbackState,
+    ControllerRow,
+    Device,
+    Idempotency,
+    Job,
+    JobState,
+    Trial,
+)
+from tuner.spec import digest
 
 
 class QueueFull(Exception):
-    """As many jobs are queued as the operator allows; the caller should come back later."""
+    """As many jobs are queued as the operator allows; the caller should come back later.
+
+    Args:
+        of_owner: Whether it is the limit of one key, not that of all.
+    """
+
+    def __init__(self, *, of_owner: bool) -> None:
+        super().__init__("the queue is full")
+        self.of_owner = of_owner
+
+
+class KeyReused(Exception):
+    """An `Idempotency-Key` has come before, with another request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How a job was asked for, beside its spec.
+
+    Args:
+        owner: Id of the key that asked; None where there are no keys.
+        max_queued: Jobs of this owner that may be queued at once; None for no limit of its own.
+        forced: Whether what is known is measured again.
+        callback_url: Whom to tell of the end.
+        idempotency_key: Under which the same request leads to the same job.
+    """
+
+    owner: str | None = None
+    max_queued: int | None = None
+    forced: bool = False
+    callback_url: str | None = None
+    idempotency_key: str | None = None
 
 
 class Jobs:
@@ -26,24 +70,39 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, spec: Mapping[str, Any], spec_digest: str, *, max_queued: int) -> Job:
+    def create(
+        self,
+        spec: Mapping[str, Any],
+        spec_digest: str,
+        *,
+        max_queued: int,
+        asked: Asked = Asked(),  # noqa: B008 - frozen
+    ) -> Job:
         """Queue a job; it is committed when this returns.
 
         Args:
             spec: The user's own JSON.
             spec_digest: Over the same.
             max_queued: Jobs that may be queued at once.
+            asked: How it was asked for.
 
         Returns:
-            The new job.
+            The new job, or that of an earlier request under the same key.
 
         Raises:
             QueueFull: There are that many already.
+            KeyReused: The key came before with another request.
         """
         with self._database.write() as session:
-            queued = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED)
-            if (session.scalar(queued) or 0) >= max_queued:
-                raise QueueFull
+            before = _asked_before(session, spec_digest, asked)
+            if before is not None:
+                return before
+            if _queued(session) >= max_queued:
+                raise QueueFull(of_owner=False)
+            if asked.max_queued is not None and (
+                _queued(session, Job.owner == asked.owner) >= asked.max_queued
+            ):
+                raise QueueFull(of_owner=True)
             created = now()
             job = Job(
                 id=f"tj_{secrets.token_hex(12)}",
@@ -54,6 +113,9 @@ class Jobs:
                 last_sequence=0,
                 spec=dict(spec),
                 spec_digest=spec_digest,
+                owner=asked.owner,
+                fingerprint=None,
+                forced=asked.forced,
                 progress=None,
                 answer=None,
                 problem=None,
@@ -63,6 +125,8 @@ class Jobs:
                 updated_at=created,
             )
             session.add(job)
+            session.flush()
+            _remember(session, job, asked)
         return job
 
     def get(self, job_id: str) -> Job | None:
@@ -154,3 +218,52 @@ class Jobs:
         with self._database.read() as session:
             found = session.scalar(text("SELECT version_num FROM alembic_version"))
             return str(found) if found is not None else None
+
+
+def _queued(session: Session, *conditions: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED, *conditions)
+    return session.scalar(query) or 0
+
+
+def _asked_before(session: Session, spec_digest: str, asked: Asked) -> Job | None:
+    if asked.idempotency_key is None:
+        return None
+    row = session.get(Idempotency, (asked.owner or "", asked.idempotency_key))
+    if row is None:
+        return None
+    if row.body_digest != _request_digest(spec_digest, asked):
+        raise KeyReused
+    return session.scalar(select(Job).where(Job.id == row.job_id))
+
+
+def _remember(session: Session, job: Job, asked: Asked) -> None:
+    """Write what belongs to a new job: the key it was asked under, and whom to tell of its end."""
+    if asked.idempotency_key is not None:
+        session.merge(
+            Idempotency(
+                owner=asked.owner or "",
+                key=asked.idempotency_key,
+                body_digest=_request_digest(job.spec_digest, asked),
+                job_id=job.id,
+                created_at=job.created_at,
+            )
+        )
+    if asked.callback_url is not None:
+        session.add(
+            Callback(
+                id=f"msg_{secrets.token_hex(12)}",
+                job_number=job.number,
+                url=asked.callback_url,
+                state=CallbackState.WAITING,
+                attempts=0,
+                next_at=None,
+                last_status=None,
+                last_error=None,
+                created_at=job.created_at,
+                delivered_at=None,
+            )
+        )
+
+
+def _request_digest(spec_digest: str, asked: Asked) -> str:
+    return digest({"spec": spec_digest, "forced": asked.forced, "callback_url": asked.callback_url})

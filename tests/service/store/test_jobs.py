@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from service.store.database import Database
-from service.store.jobs import Jobs, QueueFull
+from service.store.jobs import Asked, Jobs, KeyReused, QueueFull
 from service.store.ledger import Ledger, Turn
 from service.store.tables import JobState
 
@@ -52,6 +52,29 @@ def test_the_queue_has_an_end(jobs: Jobs) -> None:
         jobs.create(SPEC, "sha256:0", max_queued=1)
     jobs.cancel(first)
     assert jobs.create(SPEC, "sha256:0", max_queued=1).state == "queued"
+
+
+def test_an_owner_has_a_limit_of_its_own(jobs: Jobs) -> None:
+    """One that has used it up is told so; others are not held up."""
+    mine, other = Asked(owner="ak_1", max_queued=1), Asked(owner="ak_2", max_queued=1)
+    jobs.create(SPEC, "sha256:0", max_queued=9, asked=mine)
+    with pytest.raises(QueueFull) as refused:
+        jobs.create(SPEC, "sha256:0", max_queued=9, asked=mine)
+    assert refused.value.of_owner
+    assert jobs.create(SPEC, "sha256:0", max_queued=9, asked=other).owner == "ak_2"
+
+
+def test_the_same_request_under_a_key_is_one_job(jobs: Jobs) -> None:
+    """Another spec, or another callback, is another request; keys are apart for each owner."""
+    asked = Asked(idempotency_key="k", callback_url="https://example.org/hook")
+    first = jobs.create(SPEC, "sha256:0", max_queued=9, asked=asked)
+    assert jobs.create(SPEC, "sha256:0", max_queued=1, asked=asked).id == first.id
+    with pytest.raises(KeyReused):
+        jobs.create(SPEC, "sha256:1", max_queued=9, asked=asked)
+    with pytest.raises(KeyReused):
+        jobs.create(SPEC, "sha256:0", max_queued=9, asked=Asked(idempotency_key="k"))
+    owned = Asked(idempotency_key="k", owner="ak_1")
+    assert jobs.create(SPEC, "sha256:0", max_queued=9, asked=owned).id != first.id
 
 
 def test_a_cancel_is_heard_once(jobs: Jobs, ledger: Ledger) -> None:
