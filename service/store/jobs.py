@@ -76,7 +76,7 @@ class Jobs:
         spec_digest: str,
         *,
         max_queued: int,
-        asked: Asked = Asked(),  # noqa: B008 - frozen
+        asked: Asked = Asked(),
     ) -> Job:
         """Queue a job; it is committed when this returns.
 
