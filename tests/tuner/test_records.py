@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuner import records
-from tuner.errors import IncompatibleRecord
+from tuner.errors import IncompatibleRecord, Problem
 
 from .world import World
 
@@ -28,7 +28,7 @@ WORKLOAD = st.builds(
 )
 MAYBE_REAL = st.one_of(st.none(), REAL)
 PROBLEM = st.builds(
-    records.Problem, facts=st.one_of(st.none(), st.dictionaries(TEXT, st.integers()))
+    Problem, facts=st.one_of(st.none(), st.dictionaries(TEXT, st.integers()))
 )
 RUN = st.builds(
     records.TrainingRun,

@@ -51,8 +51,8 @@ from boot import pin
 for name, folder in packages.items():
     pin(name, Path(folder))
 sys.path.insert(0, theirs)
-import tuner.records, workers.messages
-print(json.dumps([tuner.records.__file__, workers.messages.__file__]))
+import tuner.curve, workers.messages
+print(json.dumps([tuner.curve.__file__, workers.messages.__file__]))
 """
 
 
