@@ -29,6 +29,15 @@ UNION_TAGS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Where the request has a union, and the members that choose among its variants, in order."""
 
+MOST_VIOLATIONS: Final = 50
+"""As many are named; whoever has more to change begins with these."""
+
+MOST_SHOWN: Final = 60
+"""Characters of a text of the user's that are repeated to them."""
+
+MOST_IN_POINTER: Final = 200
+"""Characters of a name in a pointer; a longer one, which no field has, blames what holds it."""
+
 _LEADING_NAME: Final = re.compile(r"^(?:Value error, )?([a-z_]+(?:\.[a-z_]+)*)\b")
 
 
@@ -53,9 +62,11 @@ def parse(model: type[Model], body: Any) -> Model:
     try:
         return model.model_validate(body, strict=True)
     except ValidationError as error:
-        found = [_violation(body, item) for item in error.errors(include_url=False)]
+        total = error.error_count()
+        first_ones = error.errors(include_url=False)[:MOST_VIOLATIONS]
+        found = [_violation(body, item) for item in first_ones]
         first = found[0]
-        count = "one thing" if len(found) == 1 else f"{len(found)} things"
+        count = "one thing" if total == 1 else f"{total} things"
         detail = _capitalised(f"{count} to change, at {first.pointer or 'the top'}: {first.detail}")
         raise ProblemError("invalid_spec", detail, errors=found) from error
 
@@ -68,7 +79,8 @@ def pointer_of(body: Any, location: Sequence[str | int]) -> str:
         location: Path through the schema, tags of unions included.
 
     Returns:
-        A JSON Pointer (RFC 6901). The last segment may name a member that is missing.
+        A JSON Pointer (RFC 6901). The last segment may name a member that is missing; one that
+        is too long to be repeated is left out.
     """
     pointer, node = "", body
     tags = list(UNION_TAGS.get(pointer, ()))
@@ -76,6 +88,8 @@ def pointer_of(body: Any, location: Sequence[str | int]) -> str:
         if tags and isinstance(node, Mapping) and node.get(tags[0]) == segment:
             tags.pop(0)
             continue
+        if len(str(segment)) > MOST_IN_POINTER:
+            return pointer
         pointer += "/" + str(segment).replace("~", "~0").replace("/", "~1")
         node = _child(node, segment)
         tags = list(UNION_TAGS.get(pointer, ()))
@@ -112,11 +126,11 @@ def _sentence(error: Mapping[str, Any], context: Mapping[str, Any]) -> str:
     if kind == "missing":
         return f"Add `{last}`: it is required."
     if kind == "extra_forbidden":
-        return f"Remove `{last}`: there is no such field here.{_suggestion(last)}"
+        return f"Remove `{_cut(last)}`: there is no such field here.{_suggestion(last)}"
     if kind == "union_tag_not_found":
         return f"Add `{context['discriminator'].strip(chr(39))}`: it is required."
     if kind == "union_tag_invalid":
-        return f"{context['tag']!r} is not one of {context['expected_tags']}."
+        return f"{_shown(context['tag'])} is not one of {context['expected_tags']}."
     if kind == "value_error":
         sentence: str = error["msg"].removeprefix("Value error, ")
         return f"{sentence}." if _blamed(sentence) else _capitalised(sentence)
@@ -128,11 +142,16 @@ def _capitalised(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a line's worth
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 
 
 def _suggestion(name: str) -> str:
+    if len(name) > MOST_SHOWN:
+        return ""
     near = difflib.get_close_matches(name, _FIELD_NAMES, n=1)
     return f" Perhaps `{near[0]}` was meant." if near else ""
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.problems import ProblemError
-from service.violations import UNION_TAGS, parse_spec, pointer_of
+from service.violations import MOST_VIOLATIONS, UNION_TAGS, parse_spec, pointer_of
 from tuner.spec import TuningSpec
 
 GOOD: dict[str, Any] = {
@@ -118,3 +118,19 @@ def unions(schema: dict[str, Any], part: dict[str, Any], at: str) -> Iterator[tu
 def test_a_pointer_survives_a_body_of_another_shape() -> None:
     """Where the body ends before the path does, the pointer goes on."""
     assert pointer_of({"model": 3}, ("model", "options", 0)) == "/model/options/0"
+
+
+def test_long_texts_are_not_repeated() -> None:
+    """A name of a million characters is shown by its beginning, and blames what holds it."""
+    endless = "x" * 10**6
+    with pytest.raises(ProblemError) as caught:
+        parse_spec({"model": {"kind": endless}, endless: 0})
+    assert sum(len(str(found)) for found in caught.value.errors) < 2000
+    assert "" in {found.pointer for found in caught.value.errors}
+
+
+def test_many_mistakes_are_counted_and_the_first_ones_named() -> None:
+    """Thousands of unknown names cost no thousands of sentences."""
+    with pytest.raises(ProblemError, match="5003 things") as caught:
+        parse_spec({f"unknown_{index}": index for index in range(5000)})
+    assert len(caught.value.errors) == MOST_VIOLATIONS
