@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from service.api import (
@@ -19,11 +19,14 @@ from service.api import (
     workers,
 )
 from service.api.dependencies import Parts
+from service.api.in_flight import InFlight
+from service.api.security import get_caller
 from service.api.watch import Watch
 from service.estimates import Estimates
 from service.settings import Settings
 from service.store.database import Database
 from service.store.jobs import Jobs
+from service.store.keys import Keys
 from service.store.migrate import migrate
 from workers.tracing_child import TracingChild
 
@@ -57,6 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
             watch=watch,
             schema_revision=revision,
             estimates=Estimates(settings, child),
+            keys=Keys(database),
+            in_flight=InFlight(),
         )
         yield
         await run_in_threadpool(child.close)
@@ -75,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(get_caller)],
         generate_unique_id_function=document.operation_id,
     )
     for part in (tuning_jobs, memory_estimates, workers, catalog, health):

@@ -35,9 +35,16 @@ class Settings(BaseSettings):
     trust_network: bool = Field(
         default=False,
         description=(
-            "Listen on an address that others can reach, although there are no keys yet: "
+            "Listen on an address that others can reach without asking them for keys: "
             "whoever reaches the port may start jobs. Meant for a container whose port is "
             "published on loopback only."
+        ),
+    )
+    require_keys: bool | None = Field(
+        default=None,
+        description=(
+            "Answer only who has a key. Null: on every address that others can reach, unless "
+            "the network is trusted."
         ),
     )
     data_dir: Path = Field(default_factory=default_data_dir)
@@ -51,6 +58,7 @@ class Settings(BaseSettings):
     max_body_bytes: PositiveInt = 1024 * 1024
     max_body_depth: PositiveInt = 32
     max_queued_jobs: PositiveInt = 1000
+    max_queued_jobs_per_key: PositiveInt = 100
     max_wait_seconds: PositiveFloat = 60.0
     watch_interval_seconds: PositiveFloat = Field(
         default=0.1, description="How often long polls look whether a job has changed."
@@ -84,14 +92,22 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @model_validator(mode="after")
-    def _loopback_only(self) -> Self:
-        if not self.is_loopback and not self.trust_network:
+    def _not_open_to_all(self) -> Self:
+        if self.require_keys is False and not self.is_loopback and not self.trust_network:
             raise ValueError(
-                f"host {self.host} can be reached by others, and there are no keys yet: listen "
-                f"on 127.0.0.1, or set {PREFIX}TRUST_NETWORK=true if the network itself is "
-                f"trusted (for example inside a container)"
+                f"host {self.host} can be reached by others, who would need no key: leave "
+                f"{PREFIX}REQUIRE_KEYS out, listen on 127.0.0.1, or set "
+                f"{PREFIX}TRUST_NETWORK=true if the network itself is trusted (for example "
+                f"inside a container)"
             )
         return self
+
+    @property
+    def demands_keys(self) -> bool:
+        """Whether only those are answered who have a key."""
+        if self.require_keys is not None:
+            return self.require_keys
+        return not self.is_loopback and not self.trust_network
 
     @property
     def is_loopback(self) -> bool:

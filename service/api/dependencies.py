@@ -8,11 +8,13 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 
 from service import strict_json
+from service.api.in_flight import InFlight
 from service.api.watch import Watch
 from service.estimates import Estimates
 from service.problems import ProblemError
 from service.settings import Settings
 from service.store.jobs import Jobs
+from service.store.keys import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Parts:
         watch: Wakes long polls.
         schema_revision: What the database has to be at.
         estimates: Predicts memory.
+        keys: Who may ask.
+        in_flight: Requests under an `Idempotency-Key` that are being answered.
     """
 
     settings: Settings
@@ -32,6 +36,8 @@ class Parts:
     watch: Watch
     schema_revision: str
     estimates: Estimates
+    keys: Keys
+    in_flight: InFlight
 
 
 def get_parts(request: Request) -> Parts:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Header, Path, Query, Response, status
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from service.admission import admit
+from service.api.creation import CallbackUrl, Force, IdempotencyKey, asked_by, create_job
 from service.api.cursors import read_cursor, write_cursor
-from service.api.dependencies import Parts, StrictBody, Wired
+from service.api.dependencies import StrictBody, Wired
 from service.api.etags import etag_of, names_revision
 from service.api.examples import DIGITS
+from service.api.owned import find_job, no_such_job
 from service.api.responses import problems
+from service.api.security import Known, recheck
 from service.api.watch import Status
 from service.problems import Problem, ProblemError
 from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage, unreadable
-from service.store.jobs import QueueFull
+from service.store.jobs import NotFinished
 from service.store.tables import TERMINAL, Job, JobState
 from tuner.recommendation import Recommendation
-from tuner.spec import digest
 
 router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
 
@@ -83,37 +85,44 @@ _RETRY_HEADER: Final = {
             "invalid_workload",
             "batch_above_data_cap",
             "accelerator_unavailable",
+            "idempotency_key_in_use",
+            "idempotency_key_reused",
             "queue_full",
+            "key_queue_full",
         ),
     },
 )
-async def create_tuning_job(body: StrictBody, response: Response, parts: Wired) -> TuningJob:
+async def create_tuning_job(
+    body: StrictBody,
+    response: Response,
+    parts: Wired,
+    caller: Known,
+    *,
+    force: Force = False,
+    callback_url: CallbackUrl = None,
+    idempotency_key: IdempotencyKey = None,
+) -> TuningJob:
     """Queue a job. It is stored when this answers; nothing is queued if it is refused."""
-    job = await run_in_threadpool(_create, body, parts)
+    asked = asked_by(
+        caller, parts.settings, force=force, callback_url=callback_url, key=idempotency_key
+    )
+    job = await run_in_threadpool(create_job, body, parts, asked)
     response.headers["Location"] = f"/v1/tuning-jobs/{job.id}"
     _describe(response, job)
     return TuningJob.of(job)
 
 
-def _create(body: Any, parts: Parts) -> Job:
-    _, devices = parts.jobs.devices()
-    accelerators = frozenset(device.view["accelerator"] for device in devices)
-    admit(body, settings=parts.settings, accelerators=accelerators)
-    limit = parts.settings.max_queued_jobs
-    try:
-        return parts.jobs.create(body, digest(body), max_queued=limit)
-    except QueueFull as error:
-        detail = f"{limit} jobs are queued, as many as this service takes: come back later."
-        raise ProblemError("queue_full", detail, headers={"Retry-After": "60"}) from error
-
-
 @router.get("", responses=problems())
 def list_tuning_jobs(
-    parts: Wired, limit: Limit = 50, cursor: Cursor = None, state: JobState | None = None
+    parts: Wired,
+    caller: Known,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    state: JobState | None = None,
 ) -> TuningJobPage:
-    """List jobs, the newest first."""
+    """List your jobs, the newest first."""
     before = read_cursor(cursor)
-    jobs = parts.jobs.page(limit=limit + 1, before=before, state=state)
+    jobs = parts.jobs.page(limit=limit + 1, before=before, state=state, owner=caller.owner)
     shown = jobs[:limit]
     more = write_cursor(shown[-1].number) if len(jobs) > limit else None
     return TuningJobPage(items=[TuningJob.of(job) for job in shown], next_cursor=more)
@@ -132,17 +141,20 @@ async def get_tuning_job(
     job_id: JobId,
     response: Response,
     parts: Wired,
+    caller: Known,
+    *,
     wait: Wait = 0.0,
     if_none_match: IfNoneMatch = None,
 ) -> TuningJob | Response:
     """Read a job, at once or when it has changed or ended."""
-    job = await run_in_threadpool(_find, job_id, parts)
+    job = await run_in_threadpool(find_job, job_id, parts, caller)
     seconds = min(wait, parts.settings.max_wait_seconds)
     if seconds > 0 and not _enough(if_none_match, (job.revision, job.state)):
         await parts.watch.wait(
             job_id, lambda found: _enough(if_none_match, found), timeout_seconds=seconds
         )
-        job = await run_in_threadpool(_find, job_id, parts)
+        await run_in_threadpool(recheck, caller, parts)
+        job = await run_in_threadpool(find_job, job_id, parts, caller)
     if names_revision(if_none_match, job.revision):
         return Response(
             status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag_of(job.revision)}
@@ -164,21 +176,41 @@ def _enough(if_none_match: str | None, found: Status) -> bool:
     status_code=status.HTTP_202_ACCEPTED,
     responses={202: {"headers": {**_ETAG, **_RETRY_HEADER}}, **problems("tuning_job_not_found")},
 )
-def cancel_tuning_job(job_id: JobId, response: Response, parts: Wired) -> TuningJob:
+def cancel_tuning_job(job_id: JobId, response: Response, parts: Wired, caller: Known) -> TuningJob:
     """Ask for the end of a job. Asking again, or after its end, changes nothing."""
-    job = parts.jobs.cancel(job_id)
+    job = parts.jobs.cancel(job_id, owner=caller.owner)
     if job is None:
-        raise _not_found(job_id)
+        raise no_such_job(job_id)
     _describe(response, job)
     return TuningJob.of(job)
 
 
+@router.delete(
+    "/{job_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses={
+        204: {"description": "The job and all that belonged to it are gone."},
+        **problems("tuning_job_not_found", "not_finished"),
+    },
+)
+def delete_tuning_job(job_id: JobId, parts: Wired, caller: Known) -> None:
+    """Remove a job that has ended, with its records, results and files."""
+    try:
+        found = parts.jobs.delete(job_id, owner=caller.owner)
+    except NotFinished as error:
+        detail = f"The job is {error.state}: cancel it and wait for its end first."
+        raise ProblemError("not_finished", detail, headers=_RETRY) from error
+    if not found:
+        raise no_such_job(job_id)
+    shutil.rmtree(parts.settings.places_of(job_id).artifacts, ignore_errors=True)
+
+
 @router.get("/{job_id}/trials", responses=problems("tuning_job_not_found", "incompatible_upgrade"))
 def list_trials(
-    job_id: JobId, parts: Wired, limit: Limit = 1000, cursor: Cursor = None
+    job_id: JobId, parts: Wired, caller: Known, limit: Limit = 1000, cursor: Cursor = None
 ) -> TrialPage:
     """List the configurations that a job has trained, in the order of their start."""
-    job = _find(job_id, parts)
+    job = find_job(job_id, parts, caller)
     trials = parts.jobs.trials(job.number, limit=limit + 1, after=read_cursor(cursor))
     shown = trials[:limit]
     more = write_cursor(shown[-1].position) if len(trials) > limit else None
@@ -192,9 +224,9 @@ def list_trials(
         "tuning_job_not_found", "no_recommendation", "not_finished", "incompatible_upgrade"
     ),
 )
-def get_recommendation(job_id: JobId, parts: Wired) -> Recommendation:
+def get_recommendation(job_id: JobId, parts: Wired, caller: Known) -> Recommendation:
     """Read the answer of a job that has succeeded."""
-    job = _find(job_id, parts)
+    job = find_job(job_id, parts, caller)
     if job.answer is not None:
         return _readable(Recommendation, job.answer, job)
     if job.state not in TERMINAL:
@@ -210,17 +242,6 @@ def _readable(model: type[Shown], stored: Any, job: Job) -> Shown:
     except ValidationError as error:
         problem = unreadable(job.id)
         raise ProblemError(problem.code, problem.detail) from error
-
-
-def _find(job_id: str, parts: Parts) -> Job:
-    job = parts.jobs.get(job_id)
-    if job is None:
-        raise _not_found(job_id)
-    return job
-
-
-def _not_found(job_id: str) -> ProblemError:
-    return ProblemError("tuning_job_not_found", f"There is no tuning job {job_id}.")
 
 
 def _describe(response: Response, job: Job) -> None:

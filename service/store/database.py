@@ -27,6 +27,7 @@ class Database:
         self.url = make_url(url)
         self.engine = _open(url)
         self._writing = self.engine.execution_options(writes=True)
+        self._writing_at_once = self.engine.execution_options(writes=True, patient=False)
 
     @property
     def file(self) -> Path | None:
@@ -46,9 +47,15 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction that is committed as a whole at the end, or leaves no trace."""
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+    def write(self, *, patient: bool = True) -> Iterator[Session]:
+        """A transaction that is committed as a whole at the end, or leaves no trace.
+
+        Args:
+            patient: Whether to wait where another process writes; on SQLite an impatient one
+                fails at once with an `OperationalError`.
+        """
+        engine = self._writing if patient else self._writing_at_once
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -83,5 +90,15 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that will write takes its lock at once: upgrading a read lock can fail
     # without waiting when another writer came first.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+    elif options.get("patient", True):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:
+            milliseconds = round(BUSY_TIMEOUT_SECONDS * 1000)
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")

@@ -7,10 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.orm import Session
 
 from service.store.database import Database, now
+from service.store.deletion import delete_rows
+from service.store.idempotency import forget_old_keys
 from service.store.tables import (
     TERMINAL,
     Callback,
@@ -39,6 +41,18 @@ class QueueFull(Exception):
 
 class KeyReused(Exception):
     """An `Idempotency-Key` has come before, with another request."""
+
+
+class NotFinished(Exception):
+    """The job has not ended, so it cannot be removed.
+
+    Args:
+        state: The state it is in.
+    """
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the job is {state}")
+        self.state = state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +143,26 @@ class Jobs:
             _remember(session, job, asked)
         return job
 
-    def get(self, job_id: str) -> Job | None:
-        """Read one job; None if there is none of that id."""
+    def get(self, job_id: str, *, owner: str | None = None) -> Job | None:
+        """Read one job.
+
+        Args:
+            job_id: Which job.
+            owner: Only if it is this one's; None: whoever has it.
+
+        Returns:
+            The job; None if there is none of that id.
+        """
         with self._database.read() as session:
-            return session.scalar(select(Job).where(Job.id == job_id))
+            return session.scalar(_one(job_id, owner))
 
     def page(
-        self, *, limit: int, before: int | None = None, state: JobState | None = None
+        self,
+        *,
+        limit: int,
+        before: int | None = None,
+        state: JobState | None = None,
+        owner: str | None = None,
     ) -> Sequence[Job]:
         """Read jobs, the newest first.
 
@@ -143,6 +170,7 @@ class Jobs:
             limit: How many at most.
             before: Only jobs that came before the one of this number.
             state: Only jobs in this state.
+            owner: Only this one's jobs; None: everybody's.
 
         Returns:
             The jobs.
@@ -152,21 +180,24 @@ class Jobs:
             query = query.where(Job.number < before)
         if state is not None:
             query = query.where(Job.state == state)
+        if owner is not None:
+            query = query.where(Job.owner == owner)
         with self._database.read() as session:
             return session.scalars(query).all()
 
-    def cancel(self, job_id: str) -> Job | None:
+    def cancel(self, job_id: str, *, owner: str | None = None) -> Job | None:
         """Ask for the end of a job. Asking again, or too late, changes nothing.
 
         Args:
             job_id: Which job.
+            owner: Only if it is this one's; None: whoever has it.
 
         Returns:
             The job as it is now: `cancelled` if it was queued, `cancelling` until its
             measurements have ended otherwise; None if there is none of that id.
         """
         with self._database.write() as session:
-            job = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
+            job = session.scalar(_one(job_id, owner).with_for_update())
             if job is None or job.state in TERMINAL or job.desired_state == "cancelled":
                 return job
             job.desired_state = "cancelled"
@@ -177,6 +208,28 @@ class Jobs:
             else:
                 job.state = JobState.CANCELLING
         return job
+
+    def delete(self, job_id: str, *, owner: str | None = None) -> bool:
+        """Remove a job that has ended, with all that belongs to it.
+
+        Args:
+            job_id: Which job.
+            owner: Only if it is this one's; None: whoever has it.
+
+        Returns:
+            Whether there was one of that id.
+
+        Raises:
+            NotFinished: It has not ended; nothing was removed.
+        """
+        with self._database.write() as session:
+            job = session.scalar(_one(job_id, owner).with_for_update())
+            if job is None:
+                return False
+            if job.state not in TERMINAL:
+                raise NotFinished(job.state)
+            delete_rows(session, job)
+        return True
 
     def revisions(self, job_ids: Collection[str]) -> dict[str, tuple[int, str]]:
         """Read the revision and the state of several jobs at once."""
@@ -220,6 +273,11 @@ class Jobs:
             return str(found) if found is not None else None
 
 
+def _one(job_id: str, owner: str | None) -> Select[Job]:
+    query = select(Job).where(Job.id == job_id)
+    return query if owner is None else query.where(Job.owner == owner)
+
+
 def _queued(session: Session, *conditions: ColumnElement[bool]) -> int:
     query = select(func.count()).select_from(Job).where(Job.state == JobState.QUEUED, *conditions)
     return session.scalar(query) or 0
@@ -228,6 +286,7 @@ def _queued(session: Session, *conditions: ColumnElement[bool]) -> int:
 def _asked_before(session: Session, spec_digest: str, asked: Asked) -> Job | None:
     if asked.idempotency_key is None:
         return None
+    forget_old_keys(session)
     row = session.get(Idempotency, (asked.owner or "", asked.idempotency_key))
     if row is None:
         return None

@@ -81,8 +81,9 @@ def _one_of(column: str, values: tuple[str, ...]) -> str:
 class Job(Table):
     """One tuning job.
 
-    `number` gives the order of arrival; `id` is what people see. `spec` is the user's own
-    JSON, `last_sequence` the number of records so far. `revision` rises with every change.
+    `number` gives the order of arrival and never comes again; `id` is what people see. `spec`
+    is the user's own JSON, `last_sequence` the number of records so far. `revision` rises with
+    every change.
     `owner` is the id of a key, null where the service has none. `fingerprint` is that of the
     answer, known from its first stage on; a job that is `forced` measures even what is known.
     """
@@ -94,6 +95,7 @@ class Job(Table):
         Index(None, "state", "number"),
         Index(None, "owner", "number"),
         Index(None, "fingerprint", "number"),
+        {"sqlite_autoincrement": True},
     )
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)

@@ -32,6 +32,7 @@ def test_settings_survive_the_way_into_a_child(
         entrypoint_prefixes=("lab", "mine"),
         code_root=tmp_path,
         max_body_bytes=17,
+        require_keys=True,
     )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
@@ -39,21 +40,26 @@ def test_settings_survive_the_way_into_a_child(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.org"])  # noqa: S104
-def test_other_machines_are_kept_out(host: str) -> None:
-    """An address that others reach is refused, and the message says what to do instead."""
+def test_other_machines_need_keys(host: str) -> None:
+    """Where others reach the address, keys are demanded, and this cannot be turned off alone."""
+    assert Settings(host=host).demands_keys
     with pytest.raises(ValidationError, match="BATCHSCOUT_TRUST_NETWORK"):
-        Settings(host=host)
+        Settings(host=host, require_keys=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "::1", "localhost"])
 def test_loopback_is_welcome(host: str) -> None:
-    """Every loopback address may be listened on."""
-    assert Settings(host=host).is_loopback
+    """On a loopback address keys are demanded only where that was asked for."""
+    assert not Settings(host=host).demands_keys
+    assert Settings(host=host, require_keys=True).demands_keys
 
 
 def test_a_trusted_network_may_be_listened_on() -> None:
     """One named setting opens the service to the network of a container."""
-    assert not Settings(host="0.0.0.0", trust_network=True).is_loopback  # noqa: S104
+    trusting = Settings(host="0.0.0.0", trust_network=True)  # noqa: S104
+    assert not trusting.is_loopback
+    assert not trusting.demands_keys
+    assert trusting.model_copy(update={"require_keys": True}).demands_keys
 
 
 def test_settings_do_not_change() -> None:

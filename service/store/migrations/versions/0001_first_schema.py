@@ -53,6 +53,7 @@ def _jobs() -> None:
         ),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_job")),
         sa.UniqueConstraint("id", name=op.f("uq_job_id")),
+        sqlite_autoincrement=True,  # the number of a removed job is not given to another one
     )
     op.create_index(op.f("ix_job_state_number"), "job", ["state", "number"])
 
