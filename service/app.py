@@ -86,6 +86,6 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (tuning_jobs, memory_estimates, workers, catalog, health):
         app.include_router(part.router)
     failures.install(app)
-    document.install(app)
+    document.install(app, settings)
     hosts.install(app, settings)
     return app

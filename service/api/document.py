@@ -11,7 +11,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.secured import secure
 from service.problems import Problem
+from service.settings import Settings
 from tuner.estimate_spec import MemoryEstimateSpec
 from tuner.spec import TuningSpec
 
@@ -31,12 +33,14 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, settings: Settings) -> None:
     """Have an application publish this document."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _build(app)
+            if settings.demands_keys:
+                secure(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's own way of extending

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.api import document
 from service.api.examples import DIGITS
@@ -18,7 +19,7 @@ COMMITTED = Path(__file__).resolve().parents[3] / "openapi.json"
 @pytest.fixture(scope="module")
 def rendered() -> str:
     """The document as the code makes it."""
-    return document.render(create_app(Settings()))
+    return document.render(create_app(Settings(require_keys=True)))
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +91,15 @@ def test_problems_are_typed(schema: dict[str, Any]) -> None:
         failures = {s: r for s, r in operation["responses"].items() if s >= "400"}
         assert {"422", "500"} <= failures.keys()
         for response in failures.values():
-            assert response["content"] == {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            }
+            assert response["content"].keys() == {"application/problem+json"}
+            shown = response["content"]["application/problem+json"]
+            assert shown["schema"] == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_the_document_is_valid() -> None:
+    """The committed one, by the specification's own schema and the rules beside it."""
+    committed = json.loads(COMMITTED.read_text(encoding="utf-8"))
+    assert [error.message for error in OpenAPIV31SpecValidator(committed).iter_errors()] == []
 
 
 def test_the_document_is_of_version_3_1(schema: dict[str, Any]) -> None:
