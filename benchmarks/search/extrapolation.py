@@ -48,13 +48,14 @@ NEAR: Final = 4.0
 lies beyond is stopped by any rule."""
 
 STOP_QUANTILES: Final = (0.01, 0.05)
-STOP_REPEATS: Final = 4
+STOP_REPEATS: Final = 3
 STOP_BUDGET: Final = 30
-BUDGETS: Final = (12, 20)
+BUDGETS: Final = (20,)
 TELLINGS: Final[tuple[tuple[Telling, float], ...]] = (("cut", 0.01), ("bound", 0.05))
 """What is tried in whole searches: the cautious rule told plainly, the bold one with its bound."""
 
 KINDS: Final = ("dev", "reported")
+KIND_OF: Final = {workload.name: workload.kind for workload in WORKLOADS}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -229,53 +230,72 @@ def _rounded(value: Any) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--repeats", type=int, default=4, help="of whole searches")
+    parser.add_argument("--repeats", type=int, default=3, help="of whole searches; 0 for none")
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     fitted, told = study()
     tasks = [
-        Task(path=GRIDS / f"{w.name}.npz", card=card.name)
-        for w in WORKLOADS
-        for card in CARDS
-    ]  # fmt: skip
-    rules = [
-        (name, fitted[name], quantile)
-        for name in ("power law", "pace", "combination")
-        for quantile in STOP_QUANTILES
+        Task(path=GRIDS / f"{w.name}.npz", card=card.name) for w in WORKLOADS for card in CARDS
     ]
-    tried = [
-        Rule(foresight=fitted["combination"], quantile=quantile, telling=telling)
-        for telling, quantile in TELLINGS
-    ]
-    kinds = {w.name: w.kind for w in WORKLOADS}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(asked.processes, mp_context=context) as pool:
-        looked = partial(stops, rules=rules, budget=STOP_BUDGET, repeats=STOP_REPEATS)
-        noted = [one for each in pool.map(looked, tasks) for one in each]
-        print("stops are noted", flush=True)
-        whole = partial(
-            searches, rules=tried, budgets=BUDGETS, repeats=asked.repeats,
-        )  # fmt: skip
-        rows = [row for each in pool.map(whole, tasks) for row in each]
     report = {
         "bench": "search-extrapolation",
         "command": "python benchmarks/search/extrapolation.py",
         "machine": machine_facts(),
         **told,
-        "stops": {
-            kind: [
-                summed([one for one in noted if kinds[one["workload"]] == kind], name, quantile)
-                for name, _, quantile in rules
-            ]
-            for kind in KINDS
-        },
-        "whole_searches": {
-            "repeats": asked.repeats,
-            **{kind: paired([r for r in rows if kinds[r.workload] == kind]) for kind in KINDS},
-            "all": paired(rows),
-        },
     }
-    print(json.dumps({name: report[name] for name in ("stops", "whole_searches")}, indent=1))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(asked.processes, mp_context=context) as pool:
+        report["stops"] = noted_stops(pool, tasks, fitted)
+        write(report)
+        if asked.repeats:
+            report["whole_searches"] = whole_searches(pool, tasks, fitted, asked.repeats)
+            write(report)
+
+
+def noted_stops(
+    pool: ProcessPoolExecutor, tasks: Sequence[Task], fitted: Mapping[str, Foresight]
+) -> dict[str, Any]:
+    """Say what each rule would have made of the trials of searches that knew nothing of it."""
+    rules = [
+        (name, fitted[name], quantile)
+        for name in ("power law", "pace", "combination")
+        for quantile in STOP_QUANTILES
+    ]
+    look = partial(stops, rules=rules, budget=STOP_BUDGET, repeats=STOP_REPEATS)
+    noted = [one for each in pool.map(look, tasks) for one in each]
+    return {
+        kind: [
+            summed([one for one in noted if KIND_OF[one["workload"]] == kind], name, quantile)
+            for name, _, quantile in rules
+        ]
+        for kind in KINDS
+    }
+
+
+def whole_searches(
+    pool: ProcessPoolExecutor,
+    tasks: Sequence[Task],
+    fitted: Mapping[str, Foresight],
+    repeats: int,
+) -> dict[str, Any]:
+    """Run searches that stop their trials by the combination, and the same without."""
+    rules = [
+        Rule(foresight=fitted["combination"], quantile=quantile, telling=telling)
+        for telling, quantile in TELLINGS
+    ]
+    run = partial(searches, rules=rules, budgets=BUDGETS, repeats=repeats)
+    rows = [row for each in pool.map(run, tasks) for row in each]
+    return {
+        "repeats": repeats,
+        **{kind: paired([r for r in rows if KIND_OF[r.workload] == kind]) for kind in KINDS},
+        "all": paired(rows),
+    }
+
+
+def write(report: Mapping[str, Any]) -> None:
+    """Keep what is known so far: whole searches take long, and may be broken off."""
+    told = {name: report[name] for name in ("stops", "whole_searches") if name in report}
+    print(json.dumps(told, indent=1), flush=True)
     (RESULTS / "search-extrapolation.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
