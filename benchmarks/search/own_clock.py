@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.search.card import Card
 from benchmarks.search.grid import Cell, Grid
 from benchmarks.search.world import GridWorld
-from tuner.deciding.timing import Throughput, throughput
+from tuner.deciding.timing import Throughput, step_seconds, throughput
 from tuner.measuring.dispatch import Measuring
 from tuner.records import (
     BatchPlan,
@@ -40,17 +40,18 @@ class TimedCard(Card):
         """Return the fastest plan."""
         return self.timed.plans[global_batch_size]
 
-    def step_seconds(self, global_batch_size: int) -> float:
-        """Seconds of one optimizer step, run the fastest way."""
-        return self.timed.step_seconds[global_batch_size]
+    def plan_seconds(self, plan: BatchPlan) -> float:
+        """Seconds of one optimizer step of a plan whose passes were timed."""
+        return step_seconds(plan, self.timed.passes)
 
 
 def timed_card(batches: Sequence[int], timing: TimingMeasurement) -> TimedCard:
-    """Make a card of what was timed."""
+    """Make a card of what was timed; what is not training is not charged."""
     return TimedCard(
         name="own-clock",
         knee=float("inf"),
         largest_micro_batch_size=max(one.micro_batch_size for one in timing.passes),
+        start_seconds=0.0,
         evaluation_seconds=timing.evaluation_seconds,
         timed=throughput(batches, timing),
     )

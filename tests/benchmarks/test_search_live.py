@@ -188,6 +188,8 @@ def test_the_own_clock_is_a_card(small: Recorded, grid: Grid, measuring: Measuri
     card = timed_card(batches, timing)
     one = timing.passes[0]
     assert card.pass_seconds(one.micro_batch_size) == one.pass_seconds
+    twice = BatchPlan(micro_batch_size=one.micro_batch_size, gradient_accumulation_steps=2)
+    assert card.plan_seconds(twice) == 2 * one.pass_seconds + one.optimizer_seconds
     whole = [p.pass_seconds + p.optimizer_seconds for p in timing.passes]
     assert all(
         0.0 < card.step_seconds(batch) <= seconds + 1e-12
