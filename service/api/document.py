@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 from fastapi import FastAPI
@@ -11,6 +12,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api import problem_examples
+from service.api.links import LINKS
+from service.api.recorded import recorded
 from service.api.secured import secure
 from service.problems import Problem
 from service.settings import Settings
@@ -73,4 +77,38 @@ def _build(app: FastAPI) -> dict[str, Any]:
         schemas.setdefault(name, schema)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    _leave_out_nested_discriminators(schemas)
+    _show(document)
+    document["components"]["examples"] = problem_examples.all_examples()
     return document
+
+
+def _leave_out_nested_discriminators(schemas: dict[str, Any]) -> None:
+    """Drop the tag of a union of unions: a generator cannot follow it, and `const` tells enough."""
+    for schema in schemas.values():
+        targets = schema.get("discriminator", {}).get("mapping", {}).values()
+        if any("oneOf" in schemas[target.rpartition("/")[2]] for target in targets):
+            del schema["discriminator"]
+
+
+def _show(document: dict[str, Any]) -> None:
+    """Add what was really answered, and where each answer leads."""
+    examples = recorded()
+    for operation in _operations(document):
+        name = operation["operationId"]
+        for status, response in operation["responses"].items():
+            if status >= "300":
+                continue
+            body = response.get("content", {}).get("application/json")
+            if body is not None and name in examples:
+                body["examples"] = {"recorded": {"value": examples[name]}}
+            if name in LINKS:
+                response["links"] = LINKS[name]
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] == "job_id":
+                parameter["schema"]["examples"] = [examples["get_tuning_job"]["id"]]
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in document["paths"].values():
+        yield from path.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from service.api.problem_examples import references
 from service.problems import KINDS, MEDIA_TYPE
 
 ALWAYS: Final = ("unknown_host", "invalid_parameter", "internal_error", "not_ready")
@@ -27,7 +28,9 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": "; ".join(f"`{code}`: {KINDS[code].title}" for code in found),
-            "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REF}}},
+            "content": {
+                MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REF}, "examples": references(found)}
+            },
         }
         for status, found in sorted(by_status.items())
     }

@@ -38,6 +38,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="Items at most.")]
 Cursor = Annotated[
     str | None, Query(max_length=64, description="`next_cursor` of the page before.")
 ]
+InState = Annotated[JobState | None, Query(description="Only jobs in this state.")]
 Wait = Annotated[
     float,
     Query(
@@ -118,13 +119,13 @@ def list_tuning_jobs(
     caller: Known,
     limit: Limit = 50,
     cursor: Cursor = None,
-    state: JobState | None = None,
+    state: InState = None,
 ) -> TuningJobPage:
     """List your jobs, the newest first."""
-    before = read_cursor(cursor)
+    before = read_cursor("jobs", cursor)
     jobs = parts.jobs.page(limit=limit + 1, before=before, state=state, owner=caller.owner)
     shown = jobs[:limit]
-    more = write_cursor(shown[-1].number) if len(jobs) > limit else None
+    more = write_cursor("jobs", shown[-1].number) if len(jobs) > limit else None
     return TuningJobPage(items=[TuningJob.of(job) for job in shown], next_cursor=more)
 
 
@@ -211,9 +212,11 @@ def list_trials(
 ) -> TrialPage:
     """List the configurations that a job has trained, in the order of their start."""
     job = find_job(job_id, parts, caller)
-    trials = parts.jobs.trials(job.number, limit=limit + 1, after=read_cursor(cursor))
+    this_list = f"trials/{job.number}"
+    after = read_cursor(this_list, cursor)
+    trials = parts.jobs.trials(job.number, limit=limit + 1, after=after)
     shown = trials[:limit]
-    more = write_cursor(shown[-1].position) if len(trials) > limit else None
+    more = write_cursor(this_list, shown[-1].position) if len(trials) > limit else None
     items = [_readable(Trial, trial.view, job) for trial in shown]
     return TrialPage(items=items, next_cursor=more)
 
