@@ -54,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_estimate(
         commands.add_parser("estimate", help="predict which cards a training fits, without them")
     )
+    _add_keys(commands.add_parser("keys", help="say who may ask a service of this machine"))
     _add_doctor(commands.add_parser("doctor", help="report what this machine can do"))
     return parser
 
@@ -69,6 +70,10 @@ class _Version(argparse.Action):
 def _run(options: argparse.Namespace) -> Exit:
     if options.command in {"tune", "estimate"}:
         return _ask(options)
+    if options.command == "keys":
+        from batchscout.commands.keys import keys
+
+        return keys(options)
     from batchscout.commands import operate
 
     return operate.serve(options) if options.command == "serve" else operate.doctor(options)
@@ -103,6 +108,9 @@ def _add_tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server", metavar="URL", type=_address, help="ask this service, start none"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="measure even what was answered before"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole job as JSON")
     _add_folders(parser)
 
@@ -132,6 +140,30 @@ def _add_estimate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the whole estimate as JSON")
     _add_folders(parser)
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make a key and print it, this once")
+    create.add_argument("name", metavar="NAME", type=_name, help="whose it is, or what for")
+    every = actions.add_parser("list", help="list the keys, revoked ones too")
+    revoke = actions.add_parser("revoke", help="take a key's power away, at once and for good")
+    revoke.add_argument("id", metavar="ID", help="as listed: ak_...")
+    secret = actions.add_parser("secret", help="print the secret that signs callbacks")
+    secret.add_argument(
+        "id", metavar="ID", nargs="?", help="of this key; none: of a service without keys"
+    )
+    for action in (create, every, revoke, secret):
+        action.add_argument("--data-dir", type=Path, help="data folder of the service")
+        action.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _name(text: str) -> str:
+    """Read the name of a key: one line that a list can show."""
+    longest = 120
+    if not text.strip() or len(text) > longest or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"a name is one line of 1 to {longest} characters")
+    return text
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

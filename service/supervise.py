@@ -66,11 +66,17 @@ class Supervisor:
         """Start the processes.
 
         Raises:
-            CannotServe: The port is taken, or another service has the data folder.
+            CannotServe: The port is taken, another service has the data folder, or keys are
+                demanded and there are none.
         """
         folder = self._settings.data_dir
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if "api" in self._roles and self._settings.demands_keys:
+                # Where no keys are demanded, this process needs no database.
+                from service.admittance import check_keys  # noqa: PLC0415
+
+                check_keys(self._settings)
             if "controller" in self._roles:
                 self._lock = locks.acquire(folder / "controller.lock", timeout_seconds=LOCK_SECONDS)
             if "api" in self._roles:

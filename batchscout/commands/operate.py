@@ -1,7 +1,7 @@
 """`batchscout serve` and `batchscout doctor`: a service on this machine.
 
-The only file of this package that imports `service` and `workers`, and only inside functions:
-the other commands work where neither can be imported.
+This file and `keys.py` are the only ones of this package that import `service` and `workers`,
+and only inside functions: the other commands work where neither can be imported.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def serve(options: argparse.Namespace) -> Exit:
         be; UNTOLD where something that is needed is not installed.
     """
     try:
-        settings = make_settings(_given(options))
-        with _explaining():
+        settings = make_settings(given_settings(options))
+        with explaining():
             from service import address, supervise
     except CannotServe as error:
         missing = isinstance(error.__cause__, ImportError | ForeignPackage)
@@ -81,9 +81,11 @@ def embedded(options: argparse.Namespace) -> Iterator[str]:
     """
     with ExitStack() as stack:
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="batchscout-"))
-        settings = make_settings({"data_dir": Path(temporary)} | _given(options) | {"port": 0})
+        # It is for this command alone, whatever the environment says of a service for others.
+        own = {"port": 0, "host": "127.0.0.1", "require_keys": False}
+        settings = make_settings({"data_dir": Path(temporary)} | given_settings(options) | own)
         log_file = settings.data_dir / "service.log"
-        with _explaining():
+        with explaining():
             from service import address, supervise
         try:
             running = stack.enter_context(supervise.Embedded(settings, log_file=log_file))
@@ -105,7 +107,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
     Raises:
         CannotServe: A package is foreign or missing, or a setting cannot be.
     """
-    with _explaining():
+    with explaining():
         check_origin()
         from pydantic import ValidationError
 
@@ -122,7 +124,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
 
 
 @contextmanager
-def _explaining() -> Iterator[None]:
+def explaining() -> Iterator[None]:
     """Turn a missing or foreign package into a sentence with the way out."""
     try:
         yield
@@ -183,7 +185,7 @@ def _findings(options: argparse.Namespace) -> list[Finding]:
 
 def _service_findings(options: argparse.Namespace) -> list[Finding]:
     try:
-        settings = make_settings(_given(options))
+        settings = make_settings(given_settings(options))
     except CannotServe as error:
         usable = isinstance(error.__cause__, ImportError | ForeignPackage)
         level = Level.WARN if usable else Level.FAIL
@@ -210,8 +212,15 @@ def _print(findings: list[Finding]) -> None:
             console.print(Text(f"{'':19}-> {finding.way_out}"))
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """Pick the settings that were given on the command line."""
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Pick the settings that were given on the command line.
+
+    Args:
+        options: What was given, whatever the command.
+
+    Returns:
+        Fields of the settings; those that were not given are left out.
+    """
     names = {
         "host": "host",
         "port": "port",

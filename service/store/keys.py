@@ -17,8 +17,6 @@ from service.store.tables import Key
 NOTED_EVERY: Final = timedelta(minutes=1)
 """How closely it is noted when a key was last used: not every request shall write."""
 
-MAX_NAME_CHARACTERS: Final = 120
-
 
 class Keys:
     """The keys of one deployment.

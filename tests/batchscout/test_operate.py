@@ -13,6 +13,8 @@ import pytest
 from batchscout.__main__ import main, make_parser
 from batchscout.commands import operate
 from batchscout.exits import Exit
+from service.admittance import check_keys
+from service.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -58,12 +60,39 @@ def test_a_service_that_cannot_start_shows_its_log(
     assert "cannot be used" in capsys.readouterr().err
 
 
-def test_settings_that_cannot_be_are_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    """An address that others can reach is refused, with the way out."""
-    assert main(["serve", "--host", "0.0.0.0", "--port", "0"]) == Exit.USAGE  # noqa: S104 - refused
-    assert "listen on 127.0.0.1" in capsys.readouterr().err
+def test_settings_that_cannot_be_are_usage_errors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port that cannot be, or an open door to all, is refused with the way out."""
     assert main(["serve", "--port", "99999"]) == Exit.USAGE
     assert capsys.readouterr().err.startswith("port: ")
+    monkeypatch.setenv("BATCHSCOUT_REQUIRE_KEYS", "false")
+    assert main(["serve", "--host", "0.0.0.0", "--port", "0"]) == Exit.USAGE  # noqa: S104 - refused
+    assert "listen on 127.0.0.1" in capsys.readouterr().err
+
+
+def test_nobody_is_served_in_public_without_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A public address is refused until there is a key, a revoked one not counting."""
+    data_dir = str(tmp_path / "data")
+    serve = ["serve", "--host", "0.0.0.0", "--port", "0", "--data-dir", data_dir]  # noqa: S104 - refused
+    assert main(serve) == Exit.NEGATIVE
+    assert "batchscout keys create NAME" in capsys.readouterr().err
+    assert main(["keys", "create", "ann", "--data-dir", data_dir, "--json"]) == Exit.OK
+    key_id = json.loads(capsys.readouterr().out)["id"]
+    check_keys(Settings(host="0.0.0.0", data_dir=tmp_path / "data"))  # noqa: S104 - not listened on
+    main(["keys", "revoke", key_id, "--data-dir", data_dir])
+    assert main(serve) == Exit.NEGATIVE
+
+
+def test_a_service_of_our_own_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the environment says of a service for others, `tune` needs no key for its own."""
+    monkeypatch.setenv("BATCHSCOUT_HOST", "0.0.0.0")  # noqa: S104 - overruled
+    monkeypatch.setenv("BATCHSCOUT_REQUIRE_KEYS", "true")
+    with operate.embedded(tune_options()) as url:
+        assert url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{url}/v1/workers", trust_env=False).status_code == 200
 
 
 def test_what_is_given_wins_over_the_environment(
@@ -75,7 +104,7 @@ def test_what_is_given_wins_over_the_environment(
     arguments = ["serve", "--data-dir", str(tmp_path), "--file-root", "a", "--file-root", "b"]
     arguments += ["--allow-entrypoints", "lab", "--code-root", "code"]
     options = make_parser().parse_args(arguments)
-    settings = operate.make_settings(operate._given(options))
+    settings = operate.make_settings(operate.given_settings(options))
     assert (settings.port, settings.data_dir) == (1234, tmp_path)
     assert settings.file_roots == (Path("a"), Path("b"))
     assert settings.entrypoint_prefixes == ("lab",)
