@@ -47,6 +47,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "invalid_parameter": Kind(status=422, title="A parameter is not valid"),
     "idempotency_key_reused": Kind(status=422, title="This key came with another request before"),
     "queue_full": Kind(status=429, title="Too many jobs are queued"),
+    "callback_refused": Kind(status=422, title="A callback must not go to this URL"),
     "key_queue_full": Kind(status=429, title="Too many jobs of this key are queued"),
     "estimates_busy": Kind(status=429, title="Other estimates are being made"),
     "estimate_lost": Kind(status=500, title="The process that predicts has died"),

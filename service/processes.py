@@ -10,6 +10,7 @@ closes: that is how it learns that its supervisor is gone, however that ended.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import signal
@@ -77,7 +78,11 @@ def run_api(settings: Settings, listener: socket.socket, ready: Callable[[], Non
 def run_controller(settings: Settings, ready: Callable[[], None]) -> None:
     """Drive jobs until told to end."""
     # The tuning brings Optuna and SciPy, which the API must not pay for.
+    from service.callback_secret import secret_of  # noqa: PLC0415
+    from service.callbacks.outbox import Outbox  # noqa: PLC0415
+    from service.callbacks.sender import Sender  # noqa: PLC0415
     from service.controller import Controller  # noqa: PLC0415
+    from service.store.callbacks import Callbacks  # noqa: PLC0415
     from service.store.database import Database  # noqa: PLC0415
     from service.store.ledger import Ledger  # noqa: PLC0415
     from service.store.migrate import migrate  # noqa: PLC0415
@@ -94,7 +99,15 @@ def run_controller(settings: Settings, ready: Callable[[], None]) -> None:
         executor=make_executor(settings.executor),
         make_machine=Tuning,
     )
+    outbox = Outbox(
+        callbacks=Callbacks(database),
+        sender=Sender(allowed=settings.callback_networks),
+        secret_of=functools.partial(secret_of, settings),
+        interval_seconds=settings.callback_interval_seconds,
+    )
+    outbox.start()
     controller.run(stopping, ready)
+    outbox.close()
     database.close()
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from service.callbacks.destination import shown_url
 from service.problems import Problem, make_problem
 from service.store import tables
 from tuner.recommendation import Recommendation
@@ -35,6 +36,24 @@ class JobProgress(Envelope):
     predicted_device_seconds: float | None = Field(description="Of the whole job, once known.")
 
 
+class CallbackStatus(Envelope):
+    """Whether the message about the end of a job has arrived."""
+
+    url: str = Field(description="Whom to tell; the query is not shown, since it may be secret.")
+    state: Literal["waiting", "pending", "delivered", "given_up"] = Field(
+        description="`waiting` for the end of the job, `pending` until a try succeeds."
+    )
+    attempts: int = Field(description="Tries so far.")
+    last_status: int | None = Field(description="HTTP status of the last answer, if any.")
+    last_error: str | None = Field(description="Why the last try has failed.")
+
+    @classmethod
+    def of(cls, callback: tables.Callback) -> Self:
+        """Show a stored callback."""
+        fields = {name: getattr(callback, name) for name in cls.model_fields}
+        return cls.model_validate({**fields, "url": shown_url(callback.url)})
+
+
 class TuningJob(Envelope):
     """One tuning job: what was asked, how far it is, and how it ended."""
 
@@ -51,6 +70,7 @@ class TuningJob(Envelope):
     progress: JobProgress | None
     recommendation: Recommendation | None = Field(description="Set when it has succeeded.")
     problem: Problem | None = Field(description="Set when it has failed.")
+    callback: CallbackStatus | None = Field(description="Null: nobody is told of the end.")
 
     @classmethod
     def of(cls, job: tables.Job) -> Self:
@@ -58,6 +78,7 @@ class TuningJob(Envelope):
         fields: dict[str, Any] = {
             name: getattr(job, name) for name in cls.model_fields if name != "recommendation"
         }
+        fields["callback"] = CallbackStatus.of(job.callback) if job.callback else None
         try:
             return cls.model_validate({**fields, "recommendation": job.answer})
         except ValidationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -72,6 +73,13 @@ class Settings(BaseSettings):
     estimate_timeout_seconds: PositiveFloat = Field(
         default=60.0, description="How long one memory estimate may take."
     )
+    callback_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(),
+        description="Networks that callbacks may go to beside public addresses, by commas.",
+    )
+    callback_interval_seconds: PositiveFloat = Field(
+        default=1.0, description="How often the controller looks for callbacks to be sent."
+    )
     estimate_wait_seconds: PositiveFloat = Field(
         default=15.0, description="How long an estimate waits for another one to end."
     )
@@ -84,7 +92,7 @@ class Settings(BaseSettings):
     def _split_folders(cls, value: Any) -> Any:
         return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
 
-    @field_validator("entrypoint_prefixes", mode="before")
+    @field_validator("entrypoint_prefixes", "callback_networks", mode="before")
     @classmethod
     def _split_prefixes(cls, value: Any) -> Any:
         if not isinstance(value, str):

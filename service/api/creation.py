@@ -10,7 +10,9 @@ from service.admission import admit
 from service.api.dependencies import Parts
 from service.api.in_flight import InUse
 from service.api.security import Caller
-from service.problems import ProblemError
+from service.callbacks.address import Refused
+from service.callbacks.destination import read_destination
+from service.problems import ProblemError, Violation
 from service.settings import Settings
 from service.store.jobs import Asked, KeyReused, QueueFull
 from service.store.tables import Job
@@ -103,7 +105,12 @@ def asked_by(
 
     Returns:
         All of it.
+
+    Raises:
+        ProblemError: `callback_refused`; no callback may go to that URL.
     """
+    if callback_url is not None:
+        _check_callback(callback_url, settings)
     return Asked(
         owner=caller.owner,
         max_queued=settings.max_queued_jobs_per_key if caller.owner is not None else None,
@@ -111,6 +118,15 @@ def asked_by(
         callback_url=callback_url,
         idempotency_key=key,
     )
+
+
+def _check_callback(url: str, settings: Settings) -> None:
+    """Refuse what can be told without looking the name up; that happens when it is sent."""
+    try:
+        read_destination(url, allowed=settings.callback_networks)
+    except Refused as error:
+        found = [Violation(detail=str(error), parameter="callback_url")]
+        raise ProblemError("callback_refused", str(error), errors=found) from error
 
 
 def _full(error: QueueFull, settings: Settings) -> ProblemError:

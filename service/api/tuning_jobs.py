@@ -84,6 +84,7 @@ _RETRY_HEADER: Final = {
             "unsupported_media_type",
             "invalid_spec",
             "invalid_workload",
+            "callback_refused",
             "batch_above_data_cap",
             "accelerator_unavailable",
             "idempotency_key_in_use",

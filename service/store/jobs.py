@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.orm import Session
 
+from service.store.callbacks import release
 from service.store.database import Database, now
 from service.store.deletion import delete_rows
 from service.store.idempotency import forget_old_keys
@@ -70,7 +72,7 @@ class Asked:
     owner: str | None = None
     max_queued: int | None = None
     forced: bool = False
-    callback_url: str | None = None
+    callback_url: str | None = field(default=None, repr=False)
     idempotency_key: str | None = None
 
 
@@ -137,6 +139,7 @@ class Jobs:
                 started_at=None,
                 finished_at=None,
                 updated_at=created,
+                callback=_callback(asked.callback_url, created),
             )
             session.add(job)
             session.flush()
@@ -205,6 +208,7 @@ class Jobs:
             job.updated_at = now()
             if job.state == JobState.QUEUED:
                 job.state, job.finished_at = JobState.CANCELLED, job.updated_at
+                release(session, job.number, job.updated_at)
             else:
                 job.state = JobState.CANCELLING
         return job
@@ -307,21 +311,23 @@ def _remember(session: Session, job: Job, asked: Asked) -> None:
                 created_at=job.created_at,
             )
         )
-    if asked.callback_url is not None:
-        session.add(
-            Callback(
-                id=f"msg_{secrets.token_hex(12)}",
-                job_number=job.number,
-                url=asked.callback_url,
-                state=CallbackState.WAITING,
-                attempts=0,
-                next_at=None,
-                last_status=None,
-                last_error=None,
-                created_at=job.created_at,
-                delivered_at=None,
-            )
-        )
+
+
+def _callback(url: str | None, created: datetime) -> Callback | None:
+    """Whom to tell of the end of a new job."""
+    if url is None:
+        return None
+    return Callback(
+        id=f"msg_{secrets.token_hex(12)}",
+        url=url,
+        state=CallbackState.WAITING,
+        attempts=0,
+        next_at=None,
+        last_status=None,
+        last_error=None,
+        created_at=created,
+        delivered_at=None,
+    )
 
 
 def _request_digest(spec_digest: str, asked: Asked) -> str:

@@ -14,11 +14,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
+from service.store.answers import find_answer
+from service.store.callbacks import release
 from service.store.database import Database, now
 from service.store.tables import (
     LIVE,
+    TERMINAL,
     Attempt,
     AttemptState,
     ControllerRow,
@@ -172,7 +175,16 @@ class Ledger:
             for change in turn.attempts:
                 _change_attempt(session, turn.job_number, change, moment)
             for position, view in turn.trials.items():
-                session.merge(Trial(job_number=turn.job_number, position=position, view=dict(view)))
+                session.merge(
+                    Trial(
+                        job_number=turn.job_number,
+                        position=position,
+                        view=dict(view),
+                        revision=revision,
+                    )
+                )
+            if turn.state in TERMINAL:
+                release(session, turn.job_number, moment)
             if turn.knowledge is not None:
                 key, payload = turn.knowledge.key, encode(turn.knowledge)
                 session.add(KnowledgeRow(job_number=turn.job_number, key=key, payload=payload))
@@ -233,6 +245,7 @@ def _update_job(session: Session, turn: Turn, moment: datetime) -> int:
             values[name] = getattr(turn, name)
     allowed = tuple(LIVE)
     if turn.state is JobState.RUNNING:
+        query = query.options(lazyload(Job.callback))  # no concern of who drives it
         allowed, values["started_at"] = (JobState.QUEUED,), moment
     elif turn.state is not None:
         allowed, values["finished_at"] = (*LIVE, JobState.QUEUED), moment

@@ -20,7 +20,7 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
 Json = JSON(none_as_null=True)
@@ -117,6 +117,9 @@ class Job(Table):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    # Shown with its job wherever that is shown, and removed by hand with the rest of it.
+    callback: Mapped[Callback | None] = relationship(lazy="selectin", passive_deletes="all")
 
 
 class Record(Table):
