@@ -170,8 +170,16 @@ class Reused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredFrom:
+    """The job that measured an answer which is given again, and when it had ended."""
+
+    job_id: str
+    measured_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer to one tuning job."""
+    """The answer to one tuning job; `answered_from` is None where it measured by itself."""
 
     micro_batch_size: int
     gradient_accumulation_steps: int
@@ -212,6 +220,7 @@ class Answer:
     warnings: tuple[Caution, ...]
     spec_digest: str
     fingerprint: str
+    answered_from: AnsweredFrom | None
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:

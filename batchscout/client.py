@@ -39,9 +39,9 @@ class Client:
     ) -> None:
         self._http = httpx.Client(base_url=url, transport=transport, trust_env=_is_remote(url))
 
-    def create(self, spec: Mapping[str, Any]) -> Job:
+    def create(self, spec: Mapping[str, Any], *, force: bool = False) -> Job:
         """Queue a job; see `batchscout.exchanges.create`."""
-        return self._drive(exchanges.create(spec))
+        return self._drive(exchanges.create(spec, force=force))
 
     def job(self, job_id: str) -> Job:
         """Look at a job as it is now; see `batchscout.exchanges.job`."""
@@ -63,9 +63,11 @@ class Client:
         """Fetch a job's answer; see `batchscout.exchanges.recommendation`."""
         return self._drive(exchanges.recommendation(job_id))
 
-    def tune(self, spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Answer:
+    def tune(
+        self, spec: Mapping[str, Any], on_progress: OnProgress | None = None, *, force: bool = False
+    ) -> Answer:
         """Queue a job, follow it, return its answer; see `batchscout.exchanges.tune`."""
-        return self._drive(exchanges.tune(spec, on_progress))
+        return self._drive(exchanges.tune(spec, on_progress, force=force))
 
     def estimate(
         self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
@@ -119,9 +121,9 @@ class AsyncClient:
     ) -> None:
         self._http = httpx.AsyncClient(base_url=url, transport=transport, trust_env=_is_remote(url))
 
-    async def create(self, spec: Mapping[str, Any]) -> Job:
+    async def create(self, spec: Mapping[str, Any], *, force: bool = False) -> Job:
         """Queue a job; see `batchscout.exchanges.create`."""
-        return await self._drive(exchanges.create(spec))
+        return await self._drive(exchanges.create(spec, force=force))
 
     async def job(self, job_id: str) -> Job:
         """Look at a job as it is now; see `batchscout.exchanges.job`."""
@@ -143,9 +145,11 @@ class AsyncClient:
         """Fetch a job's answer; see `batchscout.exchanges.recommendation`."""
         return await self._drive(exchanges.recommendation(job_id))
 
-    async def tune(self, spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Answer:
+    async def tune(
+        self, spec: Mapping[str, Any], on_progress: OnProgress | None = None, *, force: bool = False
+    ) -> Answer:
         """Queue a job, follow it, return its answer; see `batchscout.exchanges.tune`."""
-        return await self._drive(exchanges.tune(spec, on_progress))
+        return await self._drive(exchanges.tune(spec, on_progress, force=force))
 
     async def estimate(
         self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None

@@ -86,11 +86,12 @@ Exchange: TypeAlias = Generator[Step, Outcome, T]
 OnProgress: TypeAlias = Callable[[Job], None]
 
 
-def create(spec: Mapping[str, Any]) -> Exchange[Job]:
+def create(spec: Mapping[str, Any], *, force: bool = False) -> Exchange[Job]:
     """Queue a job. Never repeated by itself: a reply may be lost after the job was queued.
 
     Args:
         spec: The request, as plain JSON.
+        force: Have it measured even where the same request was answered before.
 
     Returns:
         The queued job.
@@ -99,7 +100,8 @@ def create(spec: Mapping[str, Any]) -> Exchange[Job]:
         Refused: The spec has to change.
         ServiceUnavailable: Nobody answers, or the queue is full.
     """
-    reply = yield from _ask(_call("POST", JOBS, body=dict(spec)), rests=())
+    query = {"force": "true"} if force else {}
+    reply = yield from _ask(_call("POST", JOBS, query=query, body=dict(spec)), rests=())
     return Job.read(_json(reply))
 
 
@@ -211,12 +213,15 @@ def recommendation(job_id: str) -> Exchange[Answer]:
     return Answer.read(_json(reply))
 
 
-def tune(spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Exchange[Answer]:
+def tune(
+    spec: Mapping[str, Any], on_progress: OnProgress | None = None, *, force: bool = False
+) -> Exchange[Answer]:
     """Queue a job, follow it, and return its answer.
 
     Args:
         spec: The request, as plain JSON.
         on_progress: Called with the job each time that it has changed.
+        force: Have it measured even where the same request was answered before.
 
     Returns:
         The answer.
@@ -226,7 +231,7 @@ def tune(spec: Mapping[str, Any], on_progress: OnProgress | None = None) -> Exch
         JobFailed: The job failed.
         JobCancelled: Somebody cancelled it.
     """
-    queued = yield from create(spec)
+    queued = yield from create(spec, force=force)
     ended = yield from wait(queued.id, on_progress)
     return ended.require_answer()
 

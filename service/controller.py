@@ -20,7 +20,7 @@ from typing import Any, Final
 from service.allocation import Claim, share
 from service.live_job import LiveJob, failed_turn
 from service.machine import MakeMachine
-from service.reconcile import read_spec, rebuild, sweep_artifacts
+from service.reconcile import past_answers, read_spec, rebuild, sweep_artifacts
 from service.settings import Settings
 from service.store.database import now
 from service.store.ledger import Ledger, Superseded, Turn
@@ -161,6 +161,7 @@ class Controller:
                 spec=spec,
                 machine=machine,
                 recall=self._ledger.recall,
+                find_answer=past_answers(row, self._ledger),
             )
             job.give(grant)
             self._jobs[row.number] = job

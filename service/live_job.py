@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from service.machine import Machine, Recall, nobody
+from service.machine import FindAnswer, Machine, Recall, nobody
 from service.problems import from_tuner
 from service.store.database import now
 from service.store.ledger import AttemptChange, Turn
@@ -20,6 +20,7 @@ from service.store.tables import AttemptState, JobState
 from tuner.errors import Problem, TunerError
 from tuner.recommendation import Recommendation
 from tuner.records import (
+    Answered,
     AttemptLost,
     CapacityChanged,
     Event,
@@ -46,6 +47,7 @@ class LiveJob:
         spec: What was asked.
         machine: In the state that the recorded sequence leads to.
         recall: Asked once, when the machine wants to know what past jobs found.
+        find_answer: Asked once, when the machine wants to know whether one has answered this.
         elapsed_seconds: Since it started running.
         clock: Monotonic seconds.
     """
@@ -58,6 +60,7 @@ class LiveJob:
         spec: TuningSpec,
         machine: Machine,
         recall: Recall = nobody,
+        find_answer: FindAnswer = nobody,
         elapsed_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +81,8 @@ class LiveJob:
         self._told: set[tuple[int, Tighten | Withdraw]] = set()
         self._due = True
         self._recall: Recall | None = recall
+        self._find_answer: FindAnswer | None = find_answer
+        self._named = False
         self._clock = clock
         self._deadline = clock() - elapsed_seconds + spec.budget.timeout_seconds
 
@@ -202,8 +207,16 @@ class LiveJob:
         """Ask past jobs as soon as the machine has a question; the reply is an event like others.
 
         It is applied in the turn in which the inspection is recorded, or, where a controller
-        died without asking, in the first turn of the next one.
+        died without asking, in the first turn of the next one. Where the very same question
+        was answered before, there is none left.
         """
+        fingerprint = self.machine.repeats
+        if fingerprint is not None and self._find_answer is not None:
+            past, self._find_answer = self._find_answer(fingerprint), None
+            if past is not None:
+                answered = Answered(past=past)
+                self.machine.apply(answered)
+                events.append(answered)
         key = self.machine.question
         if key is None or self._recall is None:
             return
@@ -276,7 +289,14 @@ class LiveJob:
             answer=_written(answer) if answer else None,
             problem=_shown(self.job_id, failure) if failure else None,
             knowledge=known,
+            fingerprint=self._new_fingerprint(),
         )
+
+    def _new_fingerprint(self) -> str | None:
+        """The fingerprint in the first turn that knows it: one that is written need not be."""
+        found = None if self._named else self.machine.fingerprint
+        self._named = self._named or found is not None
+        return found
 
     def _changed_trials(self) -> dict[int, Mapping[str, Any]]:
         views = {view.number: plain(dataclasses.asdict(view)) for view in self.machine.trials()}

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tuner.errors import Problem
 from tuner.recommendation import Recommendation
-from tuner.records import Action, Event, Knowledge
+from tuner.records import Action, Event, Knowledge, PastAnswer
 from tuner.spec import TuningSpec
 
 
@@ -25,6 +25,14 @@ class Machine(Protocol):
 
     def learned(self, *, job_id: str, answered_at: str) -> Knowledge | None:
         """Say what it leaves to later jobs; None where that is nothing."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of all that its answer depends on; None before the inspection."""
+
+    @property
+    def repeats(self) -> str | None:
+        """Fingerprint of what may have been answered before; None where nobody is to be asked."""
 
     @property
     def question(self) -> str | None:
@@ -56,6 +64,9 @@ class MakeMachine(Protocol):
 
 Recall = Callable[[str], Knowledge | None]
 """Looks up what past jobs know, by key."""
+
+FindAnswer = Callable[[str], PastAnswer | None]
+"""Looks up what a past job has answered, by fingerprint."""
 
 
 def nobody(key: str) -> None:

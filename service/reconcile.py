@@ -6,6 +6,7 @@ which is no fault of its own: the tuning offers the same request once more.
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 from collections.abc import Collection, Iterable
@@ -14,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from service.live_job import LiveJob
-from service.machine import Machine, MakeMachine
+from service.machine import FindAnswer, Machine, MakeMachine, nobody
 from service.store.database import now
 from service.store.ledger import Ledger
 from service.store.tables import Job
@@ -53,6 +54,7 @@ def rebuild(
         spec=spec,
         machine=machine,
         recall=ledger.recall,
+        find_answer=past_answers(job, ledger),
         elapsed_seconds=max(0.0, elapsed),
     )
     ids = [
@@ -68,6 +70,11 @@ def rebuild(
         if attempt not in attached:
             live.lose(attempt, "restarted")
     return live
+
+
+def past_answers(job: Job, ledger: Ledger) -> FindAnswer:
+    """Say where a job may find its answer: with its owner's past jobs, unless it is forced."""
+    return nobody if job.forced else functools.partial(ledger.answered, owner=job.owner)
 
 
 def replay(

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict
 class Part(BaseModel):
     """A part of an answer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What has a default is read from older answers without it; what is sent has every field.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class Interval(Part):
@@ -166,8 +169,19 @@ class Reused(Part):
     measured_to_expected: float
 
 
+class AnsweredFrom(Part):
+    """The job that measured an answer which is given again, and when it had ended."""
+
+    job_id: str
+    measured_at: str
+
+
 class Recommendation(Part):
-    """The answer to one tuning job."""
+    """The answer to one tuning job.
+
+    `answered_from` is null where the job measured by itself. Otherwise all but `spec_digest` is
+    what that past job found for the same fingerprint, its spending included.
+    """
 
     micro_batch_size: int
     gradient_accumulation_steps: int
@@ -208,3 +222,4 @@ class Recommendation(Part):
     warnings: list[Caution]
     spec_digest: str
     fingerprint: str
+    answered_from: AnsweredFrom | None = None

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tuner.deciding import (
+    answered,
     confirm,
     inspection,
     knowledge,
@@ -37,11 +38,13 @@ from tuner.errors import Problem, TunerError
 from tuner.recommendation import Recommendation
 from tuner.records import (
     Action,
+    Answered,
     AttemptLost,
     CapacityChanged,
     Event,
     Failed,
     Knowledge,
+    PastAnswer,
     Recalled,
     Request,
     Result,
@@ -180,6 +183,21 @@ class Tuning:
         return self._job
 
     @property
+    def fingerprint(self) -> str | None:
+        """Digest of all that the answer depends on; None before the inspection."""
+        return recommend.fingerprint(self._job) if self._job.findings.inspect else None
+
+    @property
+    def repeats(self) -> str | None:
+        """Fingerprint of what a past job may have answered; None where nobody is to be asked.
+
+        There is one between the inspection and whatever is measured next. The reply is an
+        `Answered` event, and ends the tuning.
+        """
+        begun = self._job.findings.memory is not None or len(self._job.history.entries()) > 1
+        return None if begun or self.finished else self.fingerprint
+
+    @property
     def question(self) -> str | None:
         """Key of what past jobs may know of this workload; None where nobody is to be asked.
 
@@ -220,6 +238,8 @@ class Tuning:
                 self._job.stopped = self._job.stopped or event.reason
             case Recalled():
                 self._recall(event.knowledge)
+            case Answered():
+                self._take_over(event.past)
 
     def _adopt(self, capacity: CapacityChanged) -> None:
         """Take the first device kind for good: one step time never mixes kinds."""
@@ -232,9 +252,14 @@ class Tuning:
         if known.key == self.question:
             self._job.knowledge = known
 
+    def _take_over(self, past: PastAnswer) -> None:
+        """Take what answers this very request; what nobody asked for changes nothing."""
+        if past.fingerprint == self.repeats:
+            self._job.findings.recommend = answered.served(self._job, past)
+
     def _advance(self) -> None:
         """Let each stage decide in turn, as far as the history allows."""
-        if self._job.stopped == "cancelled":
+        if self._job.stopped == "cancelled" or self.answer is not None:
             return
         try:
             for stage in STAGES:
@@ -270,6 +295,8 @@ class Tuning:
         return getattr(self._job.findings, stage) is None
 
     def _stage(self) -> Stage:
+        if self.answer is not None:
+            return STAGES[-1]
         for stage in STAGES:
             if getattr(self._job.findings, stage.name) is None:
                 return stage

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from batchscout.answer import (
     Answer,
+    AnsweredFrom,
     Candidate,
     HeldFixed,
     Interval,
@@ -115,6 +116,8 @@ def _evidence(answer: Answer) -> Iterator[Row]:
         yield "sharpness", "", _sharpness(answer.sharpness)
     yield "limited by", "", LIMITED_BY.get(answer.limited_by, answer.limited_by)
     yield "device", answer.device.kind, f"{answer.device.name}, {size(answer.device.memory_bytes)}"
+    if answer.answered_from:
+        yield "answered before", "", _answered(answer.answered_from)
     if answer.reused:
         yield "reused", "", _reused(answer.reused)
     yield "held fixed", "", _held_fixed(answer.held_fixed)
@@ -185,6 +188,11 @@ def _held_fixed(held: HeldFixed) -> str:
             f"horizon {held.horizon_samples:,} samples = {number(held.horizon_steps)} steps"
         )
     return "; ".join(part for part in parts if part)
+
+
+def _answered(source: AnsweredFrom) -> str:
+    moment = source.measured_at[:16].replace("T", " ")
+    return f"by {source.job_id}, measured until {moment}; --force measures it anew"
 
 
 def _reused(reused: Reused) -> str:

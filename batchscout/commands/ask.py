@@ -45,7 +45,7 @@ def tune(options: argparse.Namespace, open_service: OpenService) -> Exit:
     """Run one tuning job to its end and print the answer.
 
     Args:
-        options: `spec`, `server` and `json`; the rest is for the service.
+        options: `spec`, `server`, `force` and `json`; the rest is for the service.
         open_service: Starts the service where `server` is None.
 
     Returns:
@@ -56,7 +56,8 @@ def tune(options: argparse.Namespace, open_service: OpenService) -> Exit:
         options,
         open_service,
         lambda client, spec: _tell(
-            _follow(client, spec, make_watcher(sys.stderr)), as_json=options.json
+            _follow(client, spec, make_watcher(sys.stderr), force=options.force),
+            as_json=options.json,
         ),
     )
 
@@ -113,10 +114,10 @@ def _explain(error: BatchscoutError) -> Exit:
     return _say(f"Refused: {problem_text(error.problem)}", Exit.USAGE)
 
 
-def _follow(client: Client, spec: Mapping[str, Any], watcher: Watcher) -> Job:
+def _follow(client: Client, spec: Mapping[str, Any], watcher: Watcher, *, force: bool) -> Job:
     """Queue a job and wait for its end; the first interrupt cancels it, the second leaves."""
     with watcher:
-        job = client.create(spec)
+        job = client.create(spec, force=force)
         watcher(job)
         try:
             return client.wait(job.id, watcher)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, lazyload
 
 from service.store.answers import find_answer
 from service.store.callbacks import release
+from service.store.answers import find_answer
 from service.store.database import Database, now
 from service.store.tables import (
     LIVE,
@@ -34,7 +35,7 @@ from service.store.tables import (
     Trial,
 )
 from tuner.errors import IncompatibleRecord
-from tuner.records import Event, Knowledge, Result, decode, encode
+from tuner.records import Event, Knowledge, PastAnswer, Result, decode, encode
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Turn:
         answer: Set with `succeeded`.
         problem: Set with `failed`.
         knowledge: What the job leaves to later ones; set with `succeeded`, if at all.
+        fingerprint: Of its answer, once it is known.
     """
 
     job_number: int
@@ -85,6 +87,7 @@ class Turn:
     answer: Mapping[str, Any] | None = None
     problem: Mapping[str, Any] | None = None
     knowledge: Knowledge | None = None
+    fingerprint: str | None = None
 
 
 class Superseded(Exception):
@@ -213,6 +216,19 @@ class Ledger:
             return None
         return known
 
+    def answered(self, fingerprint: str, *, owner: str | None) -> PastAnswer | None:
+        """Look up what a past job answered to the very same request.
+
+        Args:
+            fingerprint: Of the present job.
+            owner: Whose jobs are looked at; None are those of nobody.
+
+        Returns:
+            The newest answer that is worth giving again; None if there is none.
+        """
+        with self._database.read() as session:
+            return find_answer(session, fingerprint, owner=owner)
+
     def beat(self, *, pid: int, started_at: datetime, devices: Iterable[Mapping[str, Any]]) -> None:
         """Say that the controller lives, and what its devices do.
 
@@ -240,7 +256,7 @@ def _update_job(session: Session, turn: Turn, moment: datetime) -> int:
         "last_sequence": Job.last_sequence + len(turn.events),
         "updated_at": moment,
     }
-    for name in ("stage", "progress", "answer", "problem"):
+    for name in ("stage", "progress", "answer", "problem", "fingerprint"):
         if getattr(turn, name) is not None:
             values[name] = getattr(turn, name)
     allowed = tuple(LIVE)

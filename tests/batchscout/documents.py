@@ -117,6 +117,7 @@ RECOMMENDATION: dict[str, Any] = {
     "warnings": [{"code": "short_runs", "detail": "The runs were short, so noise is large."}],
     "spec_digest": "sha256:aa",
     "fingerprint": "sha256:bb",
+    "answered_from": None,
 }
 
 PROBLEM: dict[str, Any] = {

@@ -25,6 +25,7 @@ class FakeService:
         self.revision = 0
         self.cancels = 0
         self.specs: list[Any] = []
+        self.paths: list[str] = []
 
     def create(self, spec: Any) -> tuple[int, dict[str, Any]]:
         """Queue a job, or refuse the request."""
@@ -62,6 +63,7 @@ def serving(service: FakeService) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            service.paths.append(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             cancels = self.path.endswith("/cancel")
             self._reply(*(service.cancel() if cancels else service.create(json.loads(body))))

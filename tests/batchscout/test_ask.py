@@ -51,6 +51,21 @@ def test_the_answer_goes_to_stdout_and_progress_to_stderr(
     assert "best so far: batch 96, learning rate 0.0271, 4.25 s" in shown.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [([], "/v1/tuning-jobs"), (["--force"], "/v1/tuning-jobs?force=true")],
+)
+def test_force_asks_for_a_new_measurement(
+    spec: Path, arguments: list[str], path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said to the service in the query, and changes no exit code."""
+    service = FakeService([job("queued"), job("succeeded")])
+    with serving(service) as url:
+        assert main(["tune", str(spec), "--server", url, *arguments]) == Exit.OK
+    assert service.paths == [path]
+    capsys.readouterr()
+
+
 def test_json_prints_the_job_alone(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json standard output is one JSON document: the whole job."""
     assert tune(spec, [job("queued"), job("succeeded")], "--json") == Exit.OK

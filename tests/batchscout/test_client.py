@@ -41,18 +41,18 @@ class Service:
         return reply
 
 
-def sync_ask(service: Service, name: str, *arguments: Any) -> Any:
+def sync_ask(service: Service, name: str, *arguments: Any, **named: Any) -> Any:
     """Ask through the sync client."""
     with Client("http://service", transport=httpx.MockTransport(service)) as client:
-        return getattr(client, name)(*arguments)
+        return getattr(client, name)(*arguments, **named)
 
 
-def async_ask(service: Service, name: str, *arguments: Any) -> Any:
+def async_ask(service: Service, name: str, *arguments: Any, **named: Any) -> Any:
     """Ask through the async client."""
 
     async def ask() -> Any:
         async with AsyncClient("http://service", transport=httpx.MockTransport(service)) as client:
-            return await getattr(client, name)(*arguments)
+            return await getattr(client, name)(*arguments, **named)
 
     return asyncio.run(ask())
 
@@ -76,6 +76,15 @@ def test_a_job_is_created_from_a_plain_mapping(ask: Ask) -> None:
     assert ask(service, "create", spec).state == "queued"
     assert (service.asked[0].method, service.asked[0].url.path) == ("POST", "/v1/tuning-jobs")
     assert json.loads(service.asked[0].content) == spec
+
+
+def test_force_is_asked_for_in_the_query(ask: Ask) -> None:
+    """A forced job says so beside the spec, which stays what it was; others say nothing."""
+    service = Service([reply(job("queued"), 202), reply(job("queued"), 202)])
+    ask(service, "create", {"seed": 3}, force=True)
+    ask(service, "create", {"seed": 3})
+    assert [dict(asked.url.params) for asked in service.asked] == [{"force": "true"}, {}]
+    assert [json.loads(asked.content) for asked in service.asked] == [{"seed": 3}] * 2
 
 
 def test_creating_is_never_repeated(ask: Ask) -> None:

@@ -32,6 +32,15 @@ def page(answer: Answer, width: int = 200) -> str:
     return capture.get()
 
 
+def test_an_answer_that_was_given_before_says_so_in_one_line() -> None:
+    """Which job measured it, when, and how to have it measured anew; nothing otherwise."""
+    source = {"job_id": "tj_77", "measured_at": "2026-01-02T03:04:05.678+00:00"}
+    lines = page(Answer.read(RECOMMENDATION | {"answered_from": source})).splitlines()
+    (said,) = [line for line in lines if "answered before" in line]
+    assert "by tj_77, measured until 2026-01-02 03:04; --force measures it anew" in said
+    assert "answered before" not in page(Answer.read(RECOMMENDATION))
+
+
 def test_the_page_shows_every_number_with_its_evidence() -> None:
     """Recommendation, interval, rivals, memory, cost and warnings are all on the page."""
     shown = page(Answer.read(RECOMMENDATION))

@@ -70,6 +70,14 @@ class Scripted:
         """Nothing."""
 
     @property
+    def fingerprint(self) -> None:
+        """None."""
+
+    @property
+    def repeats(self) -> None:
+        """Nothing."""
+
+    @property
     def question(self) -> None:
         """Nothing."""
 

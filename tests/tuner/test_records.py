@@ -27,9 +27,7 @@ WORKLOAD = st.builds(
     memory_limit_bytes=st.one_of(st.none(), st.integers()),
 )
 MAYBE_REAL = st.one_of(st.none(), REAL)
-PROBLEM = st.builds(
-    Problem, facts=st.one_of(st.none(), st.dictionaries(TEXT, st.integers()))
-)
+PROBLEM = st.builds(Problem, facts=st.one_of(st.none(), st.dictionaries(TEXT, st.integers())))
 RUN = st.builds(
     records.TrainingRun,
     workload=WORKLOAD,
@@ -99,6 +97,12 @@ EVENTS = st.one_of(
     st.builds(records.AttemptLost, device_seconds=REAL),
     st.builds(records.Stop),
     st.builds(records.Recalled, knowledge=KNOWLEDGE),
+    st.builds(
+        records.Answered,
+        past=st.builds(
+            records.PastAnswer, answer=st.dictionaries(TEXT, st.one_of(TEXT, st.booleans()))
+        ),
+    ),
 )
 
 

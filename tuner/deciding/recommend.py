@@ -181,7 +181,7 @@ def fingerprint(job: Job) -> str:
             "spec": job.spec.model_dump(mode="json"),
             "data": facts.data_digest,
             "code": facts.code_digest,
-            "device": [facts.device.kind, facts.device.memory_bytes],
+            "device": [facts.device.kind, facts.device.name, facts.device.memory_bytes],
             "torch": ".".join(facts.device.torch_version.split(".")[:2]),
             "algorithm": ALGORITHM_VERSION,
         }

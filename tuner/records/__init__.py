@@ -21,6 +21,7 @@ from tuner.records.codec import (
     encode,
 )
 from tuner.records.events import (
+    Answered,
     AttemptLost,
     CapacityChanged,
     Event,
@@ -34,6 +35,7 @@ from tuner.records.knowledge import (
     Knowledge,
     KnownCaution,
     KnownTrial,
+    PastAnswer,
 )
 from tuner.records.requests import (
     BatchPlan,
@@ -74,6 +76,7 @@ __all__ = [
     "RECORDS",
     "RECORD_VERSION",
     "Action",
+    "Answered",
     "AttemptLost",
     "BatchPlan",
     "CapacityChanged",
@@ -98,6 +101,7 @@ __all__ = [
     "NoiseWindow",
     "Outcome",
     "PassTiming",
+    "PastAnswer",
     "PredictedPeak",
     "Recalled",
     "Request",

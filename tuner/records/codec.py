@@ -13,6 +13,7 @@ from typing import Any, Final, Union
 
 from tuner.errors import IncompatibleRecord, Problem
 from tuner.records.events import (
+    Answered,
     AttemptLost,
     CapacityChanged,
     Failed,
@@ -23,6 +24,7 @@ from tuner.records.events import (
 )
 from tuner.records.knowledge import (
     Knowledge,
+    PastAnswer,
 )
 from tuner.records.requests import (
     Inspect,
@@ -76,6 +78,8 @@ RECORDS: Final[Mapping[str, type]] = {
         Stop,
         Knowledge,
         Recalled,
+        PastAnswer,
+        Answered,
     )
 }
 

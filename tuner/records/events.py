@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tuner.errors import Problem
 from tuner.records.knowledge import (
     Knowledge,
+    PastAnswer,
 )
 from tuner.records.requests import (
     Request,
@@ -85,4 +86,11 @@ class Recalled:
     knowledge: Knowledge
 
 
-Event = Started | Result | Failed | AttemptLost | CapacityChanged | Stop | Recalled
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A past job has answered this very request. Its answer is taken; no more is measured."""
+
+    past: PastAnswer
+
+
+Event = Started | Result | Failed | AttemptLost | CapacityChanged | Stop | Recalled | Answered

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +79,20 @@ class Knowledge:
     noise_windows: int
     trials: tuple[KnownTrial, ...]
     cautions: tuple[KnownCaution, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastAnswer:
+    """What a past job answered to the very same request, on the same data and device.
+
+    Args:
+        fingerprint: Of both jobs.
+        job_id: Of the job that measured it.
+        measured_at: When that job had ended, ISO 8601.
+        answer: The recommendation as it was stored.
+    """
+
+    fingerprint: str
+    job_id: str
+    measured_at: str
+    answer: Mapping[str, Any]
