@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session, lazyload
 
 from service.store.answers import find_answer
 from service.store.callbacks import release
-from service.store.answers import find_answer
 from service.store.database import Database, now
 from service.store.tables import (
     LIVE,
@@ -170,7 +169,7 @@ class Ledger:
         """
         moment = now()
         with self._database.write() as session:
-            last = _update_job(session, turn, moment)
+            last, revision = _update_job(session, turn, moment)
             first = last - len(turn.events) + 1
             for sequence, event in enumerate(turn.events, start=first):
                 _append(session, turn.job_number, sequence, event, moment)
@@ -246,11 +245,13 @@ class Ledger:
 
     def _jobs(self, states: Sequence[JobState], limit: int | None = None) -> Sequence[Job]:
         query = select(Job).where(Job.state.in_(states)).order_by(Job.number).limit(limit)
+        query = query.options(lazyload(Job.callback))  # no concern of who drives it
         with self._database.read() as session:
             return session.scalars(query).all()
 
 
-def _update_job(session: Session, turn: Turn, moment: datetime) -> int:
+def _update_job(session: Session, turn: Turn, moment: datetime) -> tuple[int, int]:
+    """Write the job itself; return the number of its last record and its new revision."""
     values: dict[str, Any] = {
         "revision": Job.revision + 1,
         "last_sequence": Job.last_sequence + len(turn.events),
@@ -261,22 +262,21 @@ def _update_job(session: Session, turn: Turn, moment: datetime) -> int:
             values[name] = getattr(turn, name)
     allowed = tuple(LIVE)
     if turn.state is JobState.RUNNING:
-        query = query.options(lazyload(Job.callback))  # no concern of who drives it
         allowed, values["started_at"] = (JobState.QUEUED,), moment
     elif turn.state is not None:
         allowed, values["finished_at"] = (*LIVE, JobState.QUEUED), moment
     if turn.state is not None:
         values["state"] = turn.state
-    last: int | None = session.scalar(
+    written = session.execute(
         update(Job)
         .where(Job.number == turn.job_number, Job.state.in_(allowed))
         .values(values)
-        .returning(Job.last_sequence)
+        .returning(Job.last_sequence, Job.revision)
         .execution_options(synchronize_session=False)
-    )
-    if last is None:
+    ).one_or_none()
+    if written is None:
         raise Superseded
-    return last
+    return written.last_sequence, written.revision
 
 
 def _append(
