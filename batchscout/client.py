@@ -7,6 +7,7 @@ and how a rest is taken. Neither needs torch, FastAPI or pydantic.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
@@ -16,12 +17,24 @@ import httpx
 
 from batchscout import exchanges
 from batchscout.answer import Answer
+from batchscout.calls import Call, Exchange, Outcome, Reply, Rest, Unreachable
+from batchscout.errors import UnusableKey
 from batchscout.estimate import Estimate
-from batchscout.exchanges import Call, Exchange, OnProgress, Outcome, Reply, Rest, Unreachable
+from batchscout.exchanges import OnProgress
 from batchscout.jobs import Job
 
 DEFAULT_URL: Final = "http://127.0.0.1:8321"
+KEY_VARIABLE: Final = "BATCHSCOUT_KEY"
+"""Where a key is read from: an environment is not shown in a list of processes."""
 CONNECT_SECONDS: Final = 10.0
+
+_NEVER_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 
 T = TypeVar("T")
 
@@ -31,17 +44,26 @@ class Client:
 
     Args:
         url: Address of the service.
+        key: Key of the service; None reads `BATCHSCOUT_KEY`, and sends none where that is unset.
         transport: Another way of sending requests than over the network, for tests.
     """
 
     def __init__(
-        self, url: str = DEFAULT_URL, *, transport: httpx.BaseTransport | None = None
+        self,
+        url: str = DEFAULT_URL,
+        key: str | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._http = httpx.Client(base_url=url, transport=transport, trust_env=_is_remote(url))
+        self._http = httpx.Client(
+            base_url=url, headers=_bearer(key), transport=transport, trust_env=_is_remote(url)
+        )
 
-    def create(self, spec: Mapping[str, Any], *, force: bool = False) -> Job:
+    def create(
+        self, spec: Mapping[str, Any], *, force: bool = False, callback_url: str | None = None
+    ) -> Job:
         """Queue a job; see `batchscout.exchanges.create`."""
-        return self._drive(exchanges.create(spec, force=force))
+        return self._drive(exchanges.create(spec, force=force, callback_url=callback_url))
 
     def job(self, job_id: str) -> Job:
         """Look at a job as it is now; see `batchscout.exchanges.job`."""
@@ -55,6 +77,10 @@ class Client:
         """Have a job stopped; see `batchscout.exchanges.cancel`."""
         return self._drive(exchanges.cancel(job_id))
 
+    def delete(self, job_id: str) -> None:
+        """Remove a job that has ended; see `batchscout.exchanges.delete`."""
+        self._drive(exchanges.delete(job_id))
+
     def trials(self, job_id: str) -> list[Mapping[str, Any]]:
         """List a job's trials; see `batchscout.exchanges.trials`."""
         return self._drive(exchanges.trials(job_id))
@@ -64,10 +90,17 @@ class Client:
         return self._drive(exchanges.recommendation(job_id))
 
     def tune(
-        self, spec: Mapping[str, Any], on_progress: OnProgress | None = None, *, force: bool = False
+        self,
+        spec: Mapping[str, Any],
+        on_progress: OnProgress | None = None,
+        *,
+        force: bool = False,
+        callback_url: str | None = None,
     ) -> Answer:
         """Queue a job, follow it, return its answer; see `batchscout.exchanges.tune`."""
-        return self._drive(exchanges.tune(spec, on_progress, force=force))
+        return self._drive(
+            exchanges.tune(spec, on_progress, force=force, callback_url=callback_url)
+        )
 
     def estimate(
         self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
@@ -113,17 +146,26 @@ class AsyncClient:
 
     Args:
         url: Address of the service.
+        key: Key of the service; None reads `BATCHSCOUT_KEY`, and sends none where that is unset.
         transport: Another way of sending requests than over the network, for tests.
     """
 
     def __init__(
-        self, url: str = DEFAULT_URL, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        url: str = DEFAULT_URL,
+        key: str | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=url, transport=transport, trust_env=_is_remote(url))
+        self._http = httpx.AsyncClient(
+            base_url=url, headers=_bearer(key), transport=transport, trust_env=_is_remote(url)
+        )
 
-    async def create(self, spec: Mapping[str, Any], *, force: bool = False) -> Job:
+    async def create(
+        self, spec: Mapping[str, Any], *, force: bool = False, callback_url: str | None = None
+    ) -> Job:
         """Queue a job; see `batchscout.exchanges.create`."""
-        return await self._drive(exchanges.create(spec, force=force))
+        return await self._drive(exchanges.create(spec, force=force, callback_url=callback_url))
 
     async def job(self, job_id: str) -> Job:
         """Look at a job as it is now; see `batchscout.exchanges.job`."""
@@ -137,6 +179,10 @@ class AsyncClient:
         """Have a job stopped; see `batchscout.exchanges.cancel`."""
         return await self._drive(exchanges.cancel(job_id))
 
+    async def delete(self, job_id: str) -> None:
+        """Remove a job that has ended; see `batchscout.exchanges.delete`."""
+        await self._drive(exchanges.delete(job_id))
+
     async def trials(self, job_id: str) -> list[Mapping[str, Any]]:
         """List a job's trials; see `batchscout.exchanges.trials`."""
         return await self._drive(exchanges.trials(job_id))
@@ -146,10 +192,17 @@ class AsyncClient:
         return await self._drive(exchanges.recommendation(job_id))
 
     async def tune(
-        self, spec: Mapping[str, Any], on_progress: OnProgress | None = None, *, force: bool = False
+        self,
+        spec: Mapping[str, Any],
+        on_progress: OnProgress | None = None,
+        *,
+        force: bool = False,
+        callback_url: str | None = None,
     ) -> Answer:
         """Queue a job, follow it, return its answer; see `batchscout.exchanges.tune`."""
-        return await self._drive(exchanges.tune(spec, on_progress, force=force))
+        return await self._drive(
+            exchanges.tune(spec, on_progress, force=force, callback_url=callback_url)
+        )
 
     async def estimate(
         self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
@@ -212,4 +265,18 @@ def _reply(response: httpx.Response) -> Reply:
 
 
 def _unreachable(base_url: httpx.URL, error: httpx.TransportError) -> Unreachable:
-    return Unreachable(reason=f"{base_url} ({type(error).__name__}: {error})")
+    # A user and a password may stand in the address: they are nobody's business.
+    shown = base_url.copy_with(userinfo=b"")
+    return Unreachable(
+        reason=f"{shown} ({type(error).__name__}: {error})",
+        sent=not isinstance(error, _NEVER_SENT),
+    )
+
+
+def _bearer(key: str | None) -> dict[str, str]:
+    found = (os.environ.get(KEY_VARIABLE, "") if key is None else key).strip()
+    if not found:
+        return {}
+    if not found.isascii() or not found.isprintable() or " " in found:
+        raise UnusableKey(f"the key, of {KEY_VARIABLE} or given, has characters that no key has")
+    return {"Authorization": f"Bearer {found}"}

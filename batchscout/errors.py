@@ -2,6 +2,7 @@
 
 BatchscoutError
 ├── ServiceUnavailable   nobody answers, or the service is too busy: try later
+├── UnusableKey          the key has characters that no key has, so it cannot be sent
 ├── UnexpectedAnswer     something answers that is not a batchscout of this version
 └── ProblemError         the service said no; carries its `Problem`
     ├── Refused          the request has to change; nothing was queued
@@ -91,6 +92,10 @@ class BatchscoutError(Exception):
 
 class ServiceUnavailable(BatchscoutError):
     """Nobody answers at that address, or the service is too busy. Try later."""
+
+
+class UnusableKey(BatchscoutError):
+    """The key has characters that no key has, so it cannot be sent. It is not shown."""
 
 
 class UnexpectedAnswer(BatchscoutError):

@@ -8,12 +8,13 @@ client drive the same generators, so that neither repeats a rule of the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from batchscout.answer import Answer
+from batchscout.calls import REPLY_SECONDS, Call, Exchange, Outcome, Reply, Rest, Unreachable
 from batchscout.errors import Problem, Refused, ServiceUnavailable, UnexpectedAnswer
 from batchscout.estimate import Estimate, request_of
 from batchscout.jobs import Job
@@ -23,86 +24,46 @@ ESTIMATES: Final = "/v1/memory-estimates"
 ESTIMATE_SECONDS: Final = 180.0
 """How long an estimate may take, the wait for others included."""
 LONG_POLL_SECONDS: Final = 30.0
-REPLY_SECONDS: Final = 30.0
-"""How long a reply may take beyond what was asked to be waited for."""
 RESTS_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
 """Rests between tries while a service is away: a restart is waited for, no more."""
 NOT_NOW: Final = frozenset({429, 502, 503, 504})
 PAGE_SIZE: Final = 100
 HTTP_NOT_MODIFIED: Final = 304
 HTTP_ERROR: Final = 400
+HTTP_NOT_FOUND: Final = 404
+HTTP_CONFLICT: Final = 409
+HTTP_TOO_MANY: Final = 429
 HTTP_SERVER_ERROR: Final = 500
+HTTP_BAD_GATEWAY: Final = 502
 HTTP_GATEWAY_TIMEOUT: Final = 504
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A request to make.
-
-    Args:
-        method: HTTP method.
-        path: Below the address of the service.
-        query: Query parameters.
-        headers: Extra headers.
-        body: JSON body, if any.
-        timeout_seconds: How long the reply may take.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str | int | float]
-    headers: Mapping[str, str]
-    body: Any = None
-    timeout_seconds: float = REPLY_SECONDS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
-    """Do nothing for so long."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came back. Names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreachable:
-    """Nothing came back, and why."""
-
-    reason: str
-
-
-T = TypeVar("T")
-Step: TypeAlias = Call | Rest
-Outcome: TypeAlias = Reply | Unreachable | None
-Exchange: TypeAlias = Generator[Step, Outcome, T]
 OnProgress: TypeAlias = Callable[[Job], None]
 
 
-def create(spec: Mapping[str, Any], *, force: bool = False) -> Exchange[Job]:
-    """Queue a job. Never repeated by itself: a reply may be lost after the job was queued.
+def create(
+    spec: Mapping[str, Any], *, force: bool = False, callback_url: str | None = None
+) -> Exchange[Job]:
+    """Queue a job. It is queued once, even where the reply is lost and the request sent again.
 
     Args:
         spec: The request, as plain JSON.
         force: Have it measured even where the same request was answered before.
+        callback_url: Where the service sends a signed message when the job has ended.
 
     Returns:
         The queued job.
 
     Raises:
-        Refused: The spec has to change.
+        Refused: The spec has to change, or a key is needed.
         ServiceUnavailable: Nobody answers, or the queue is full.
     """
-    query = {"force": "true"} if force else {}
-    reply = yield from _ask(_call("POST", JOBS, query=query, body=dict(spec)), rests=())
-    return Job.read(_json(reply))
+    query: dict[str, str | int | float] = {"force": "true"} if force else {}
+    if callback_url is not None:
+        query["callback_url"] = callback_url
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    reply, _ = yield from _once(_call("POST", JOBS, query=query, headers=headers, body=dict(spec)))
+    return Job.read(_json(_unless_error(reply)))
 
 
 def job(job_id: str) -> Exchange[Job]:
@@ -172,6 +133,21 @@ def cancel(job_id: str) -> Exchange[Job]:
     return Job.read(_json(reply))
 
 
+def delete(job_id: str) -> Exchange[None]:
+    """Remove a job that has ended, with all that the service keeps of it.
+
+    Args:
+        job_id: The job.
+
+    Raises:
+        Refused: It has not ended (`not_finished`), or there is no such job.
+        ServiceUnavailable: Nobody answers.
+    """
+    reply, repeated = yield from _once(_call("DELETE", _path(job_id)))
+    if not (repeated and reply.status == HTTP_NOT_FOUND):  # else the first one removed it
+        _unless_error(reply)
+
+
 def trials(job_id: str) -> Exchange[list[Mapping[str, Any]]]:
     """List the trials of a job, over all pages.
 
@@ -214,7 +190,11 @@ def recommendation(job_id: str) -> Exchange[Answer]:
 
 
 def tune(
-    spec: Mapping[str, Any], on_progress: OnProgress | None = None, *, force: bool = False
+    spec: Mapping[str, Any],
+    on_progress: OnProgress | None = None,
+    *,
+    force: bool = False,
+    callback_url: str | None = None,
 ) -> Exchange[Answer]:
     """Queue a job, follow it, and return its answer.
 
@@ -222,16 +202,17 @@ def tune(
         spec: The request, as plain JSON.
         on_progress: Called with the job each time that it has changed.
         force: Have it measured even where the same request was answered before.
+        callback_url: Where the service sends a signed message when the job has ended.
 
     Returns:
         The answer.
 
     Raises:
-        Refused: The spec has to change.
+        Refused: The spec has to change, or a key is needed.
         JobFailed: The job failed.
         JobCancelled: Somebody cancelled it.
     """
-    queued = yield from create(spec, force=force)
+    queued = yield from create(spec, force=force, callback_url=callback_url)
     ended = yield from wait(queued.id, on_progress)
     return ended.require_answer()
 
@@ -287,9 +268,9 @@ def _path(job_id: str) -> str:
     return f"{JOBS}/{quote(job_id, safe='')}"
 
 
-def _ask(call: Call, *, rests: tuple[float, ...] | None = None) -> Exchange[Reply]:
+def _ask(call: Call) -> Exchange[Reply]:
     """Make a call, again after a rest while the service is away, and read a refusal."""
-    for rest in (*(RESTS_SECONDS if rests is None else rests), None):
+    for rest in (*RESTS_SECONDS, None):
         outcome = yield call
         if isinstance(outcome, Reply) and outcome.status not in NOT_NOW:
             return _unless_error(outcome)
@@ -297,6 +278,43 @@ def _ask(call: Call, *, rests: tuple[float, ...] | None = None) -> Exchange[Repl
             raise ServiceUnavailable(_why_not_now(outcome))
         yield Rest(seconds=rest)
     raise AssertionError("the last rest is None")
+
+
+def _once(call: Call) -> Exchange[tuple[Reply, bool]]:
+    """Make a call that changes something, again only where its reply was lost.
+
+    Returns:
+        The reply, which may be a refusal, and whether an earlier one was lost.
+
+    Raises:
+        ServiceUnavailable: Nobody answers, or not now; then nothing was changed, unless the
+            reply was lost to the last.
+    """
+    lost = False
+    for rest in (*RESTS_SECONDS, None):
+        outcome = yield call
+        waits = _still_answering(outcome)
+        if isinstance(outcome, Reply) and outcome.status not in NOT_NOW and not waits:
+            return outcome, lost
+        lost = lost or _may_have_arrived(outcome)
+        full = isinstance(outcome, Reply) and outcome.status == HTTP_TOO_MANY
+        if rest is None or full or not (lost or waits):
+            raise ServiceUnavailable(_why_not_now(outcome))
+        yield Rest(seconds=rest)
+    raise AssertionError("the last rest is None")
+
+
+def _may_have_arrived(outcome: Outcome) -> bool:
+    if isinstance(outcome, Reply):  # a gateway lost the reply, or never got one
+        return outcome.status in {HTTP_BAD_GATEWAY, HTTP_GATEWAY_TIMEOUT}
+    return isinstance(outcome, Unreachable) and outcome.sent
+
+
+def _still_answering(outcome: Outcome) -> bool:
+    """Whether the service is still busy with the request whose reply was lost."""
+    if not isinstance(outcome, Reply) or outcome.status != HTTP_CONFLICT:
+        return False
+    return _problem(outcome).code == "idempotency_key_in_use"
 
 
 def _why_not_now(outcome: Outcome) -> str:

@@ -46,7 +46,10 @@ async def get_caller(request: Request, parts: Wired) -> Caller:
         return ANYBODY
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
-        raise _unauthenticated("Send your key as `Authorization: Bearer bs_...`.")
+        raise _unauthenticated(
+            "Send your key as `Authorization: Bearer bs_...`; batchscout's own client and "
+            "commands read it from BATCHSCOUT_KEY."
+        )
     owner = await run_in_threadpool(parts.keys.find, digest_of(key.strip()))
     if owner is None:
         raise _unauthenticated("This key is not known here, or was revoked.")

@@ -12,11 +12,13 @@ import pytest
 from batchscout import exchanges
 from batchscout.client import AsyncClient, Client, _is_remote
 from batchscout.errors import (
+    BatchscoutError,
     JobCancelled,
     JobFailed,
     Refused,
     ServiceUnavailable,
     UnexpectedAnswer,
+    UnusableKey,
 )
 from batchscout.jobs import Job
 from tests.batchscout.documents import PROBLEM, RECOMMENDATION, job, progress
@@ -87,12 +89,113 @@ def test_force_is_asked_for_in_the_query(ask: Ask) -> None:
     assert [json.loads(asked.content) for asked in service.asked] == [{"seed": 3}] * 2
 
 
-def test_creating_is_never_repeated(ask: Ask) -> None:
-    """A lost reply may belong to a queued job, so the request is not sent twice."""
-    service = Service([httpx.ReadError("gone"), reply(job("queued"), 202)])
+@pytest.mark.parametrize("lost", [httpx.ReadError("gone"), httpx.ReadTimeout("late")])
+def test_a_create_whose_reply_was_lost_is_sent_again_under_its_key(
+    ask: Ask, lost: Exception
+) -> None:
+    """The first may have queued a job: the same key leads to it, also after a restart."""
+    in_use = {"code": "idempotency_key_in_use", "detail": "Still being answered."}
+    for after in (httpx.ConnectError("refused"), reply(in_use, 409), httpx.Response(503)):
+        service = Service([lost, after, reply(job("queued"), 202)])
+        assert ask(service, "create", {"seed": 3}).state == "queued"
+        keys = {asked.headers["Idempotency-Key"] for asked in service.asked}
+        assert len(service.asked) == 3
+        assert len(keys) == 1
+
+
+def test_every_create_has_a_key_of_its_own(ask: Ask) -> None:
+    """Two jobs that are meant are two jobs."""
+    service = Service([reply(job("queued"), 202), reply(job("queued"), 202)])
+    ask(service, "create", {})
+    ask(service, "create", {})
+    assert len({asked.headers["Idempotency-Key"] for asked in service.asked}) == 2
+
+
+def test_a_create_that_never_arrived_is_not_insisted_on(ask: Ask) -> None:
+    """Nobody is there, or says so: that is told at once."""
+    for outcome in (httpx.ConnectError("refused"), httpx.Response(503)):
+        service = Service([outcome, reply(job("queued"), 202)])
+        with pytest.raises(ServiceUnavailable):
+            ask(service, "create", {})
+        assert len(service.asked) == 1
+
+
+def test_a_create_that_is_lost_again_and_again_is_given_up(ask: Ask) -> None:
+    """As many tries as there are rests, and one."""
+    service = Service([httpx.ReadError("gone")] * 3)
     with pytest.raises(ServiceUnavailable, match="nobody answers"):
         ask(service, "create", {})
-    assert len(service.asked) == 1
+    assert len(service.asked) == 3
+
+
+def test_whom_to_tell_is_asked_for_in_the_query(ask: Ask) -> None:
+    """The address of a callback goes beside the spec."""
+    service = Service([reply(job("queued"), 202), reply(job("succeeded"))])
+    ask(service, "tune", {}, callback_url="https://example.org/hook?a=1&b=2")
+    assert service.asked[0].url.params["callback_url"] == "https://example.org/hook?a=1&b=2"
+
+
+def test_a_removal_whose_reply_was_lost_is_done(ask: Ask) -> None:
+    """Where the second finds nothing, the first has removed it; otherwise that is a refusal."""
+    gone = {"code": "tuning_job_not_found", "detail": "There is no such job."}
+    assert ask(Service([httpx.Response(204)]), "delete", "job-7") is None
+    service = Service([httpx.ReadError("gone"), reply(gone, 404)])
+    assert ask(service, "delete", "job-7") is None
+    assert [asked.method for asked in service.asked] == ["DELETE", "DELETE"]
+    with pytest.raises(Refused) as caught:
+        ask(Service([reply(gone, 404)]), "delete", "job-7")
+    assert caught.value.problem.code == "tuning_job_not_found"
+
+
+KEY = "bs_a-key-that-nobody-shall-see"
+
+
+def test_a_key_is_sent_and_never_shown(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes from the environment, goes out as a bearer, and is in no text of an error."""
+    monkeypatch.setenv("BATCHSCOUT_KEY", KEY + "\n")
+    service = Service([reply(job("queued"))])
+    ask(service, "job", "job-7")
+    assert service.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+    refusal = {"code": "unauthenticated", "detail": "This key was revoked."}
+    for outcome in (reply(refusal, 401), httpx.ConnectError("refused")):
+        with pytest.raises(BatchscoutError) as caught:
+            ask(Service([outcome]), "create", {})
+        assert KEY not in f"{caught.value!r} {caught.value} {vars(caught.value)}"
+
+
+def test_a_key_that_is_given_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over that of the environment; without either none is sent, and no text shows one."""
+    service = Service([reply(job("queued")), reply(job("queued"))])
+    transport = httpx.MockTransport(service)
+    monkeypatch.setenv("BATCHSCOUT_KEY", "bs_another")
+    with Client("http://service", KEY, transport=transport) as client:
+        client.job("job-7")
+        assert KEY not in repr(client) + repr(vars(client)) + repr(client._http.headers)
+    assert service.asked[0].headers["Authorization"] == f"Bearer {KEY}"
+    monkeypatch.delenv("BATCHSCOUT_KEY")
+    with Client("http://service", transport=transport) as client:
+        client.job("job-7")
+    assert "Authorization" not in service.asked[1].headers
+
+
+@pytest.mark.parametrize("key", ["bs_é", "bs a", "bs_\x00"])
+def test_a_key_that_cannot_be_sent_is_refused_unseen(key: str) -> None:
+    """The error says that it is wrong, and not what it is."""
+    with pytest.raises(UnusableKey) as caught:
+        Client("http://service", key)
+    assert key not in str(caught.value)
+
+
+def test_a_password_of_the_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody answers, the message names the address without it."""
+    service = Service([httpx.ConnectError("refused")])
+    transport = httpx.MockTransport(service)
+    with (
+        Client("http://ann:secret@service", transport=transport) as client,
+        pytest.raises(ServiceUnavailable, match="http://service") as caught,
+    ):
+        client.create({})
+    assert "secret" not in str(caught.value)
 
 
 def test_waiting_polls_with_the_last_revision(ask: Ask) -> None:
