@@ -15,6 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from tuner.errors import Problem as TunerProblem
 
 MEDIA_TYPE: Final = "application/problem+json"
+MOST_IN_DETAIL: Final = 4000
+"""Characters of a sentence; what the user wrote may be repeated in it, and be endless."""
+
+MOST_IN_ADDRESS: Final = 500
+"""Characters of an instance or a pointer; a longer one is left out, since half of one misleads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "tuning_job_not_found": Kind(status=404, title="There is no such tuning job"),
     "no_recommendation": Kind(status=404, title="This job ended without a recommendation"),
     "method_not_allowed": Kind(status=405, title="This address does not take that method"),
+    "body_too_slow": Kind(status=408, title="The body did not arrive in time"),
     "not_finished": Kind(status=409, title="The job has not finished yet"),
     "idempotency_key_in_use": Kind(status=409, title="The first request is still being answered"),
     "body_too_large": Kind(status=413, title="The body is over the limit"),
@@ -46,9 +52,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unknown_host": Kind(status=421, title="The request is for another host"),
     "invalid_parameter": Kind(status=422, title="A parameter is not valid"),
     "idempotency_key_reused": Kind(status=422, title="This key came with another request before"),
-    "queue_full": Kind(status=429, title="Too many jobs are queued"),
     "callback_refused": Kind(status=422, title="A callback must not go to this URL"),
+    "queue_full": Kind(status=429, title="Too many jobs are queued"),
     "key_queue_full": Kind(status=429, title="Too many jobs of this key are queued"),
+    "too_many_streams": Kind(status=429, title="Too many streams of events are open"),
     "estimates_busy": Kind(status=429, title="Other estimates are being made"),
     "estimate_lost": Kind(status=500, title="The process that predicts has died"),
     "estimate_timed_out": Kind(status=504, title="The prediction took too long"),
@@ -178,8 +185,8 @@ def make_problem(
         type=f"urn:batchscout:problem:{code}",
         title=kind.title,
         status=kind.status,
-        detail=detail,
-        instance=instance,
+        detail=_cut(detail),
+        instance=_address(instance),
         code=code,
         errors=list(errors),
         traceback=traceback,
@@ -199,7 +206,7 @@ def from_tuner(problem: TunerProblem, *, instance: str | None = None) -> Problem
     """
     errors = []
     if problem.pointer is not None:
-        errors.append(Violation(detail=problem.detail, pointer=problem.pointer))
+        errors.append(Violation(detail=_cut(problem.detail), pointer=_address(problem.pointer)))
     return make_problem(
         problem.code,
         problem.detail,
@@ -208,3 +215,11 @@ def from_tuner(problem: TunerProblem, *, instance: str | None = None) -> Problem
         traceback=problem.traceback,
         facts=problem.facts,
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_IN_DETAIL else text[: MOST_IN_DETAIL - 1] + "…"
+
+
+def _address(text: str | None) -> str | None:
+    return text if text is None or len(text) <= MOST_IN_ADDRESS else None

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     code_root: Path | None = None
     entrypoint_prefixes: Annotated[tuple[str, ...], NoDecode] = ()
     max_body_bytes: PositiveInt = 1024 * 1024
+    max_body_seconds: PositiveFloat = Field(
+        default=30.0, description="How long a body may take to arrive."
+    )
     max_body_depth: PositiveInt = 32
     max_queued_jobs: PositiveInt = 1000
     max_queued_jobs_per_key: PositiveInt = 100
@@ -64,21 +67,30 @@ class Settings(BaseSettings):
     watch_interval_seconds: PositiveFloat = Field(
         default=0.1, description="How often long polls look whether a job has changed."
     )
+    max_event_streams: PositiveInt = Field(
+        default=1000, description="Streams of events that one API process keeps open."
+    )
+    event_heartbeat_seconds: PositiveFloat = Field(
+        default=15.0, description="Longest silence on a stream of events."
+    )
+    event_stream_seconds: PositiveFloat = Field(
+        default=900.0, description="How long a stream stays open; its reader then comes back."
+    )
     queue_interval_seconds: PositiveFloat = Field(
         default=0.2, description="How often the controller looks for new jobs and cancels."
     )
     heartbeat_seconds: PositiveFloat = 1.0
     stale_heartbeat_seconds: PositiveFloat = 10.0
     stop_grace_seconds: PositiveFloat = 10.0
-    estimate_timeout_seconds: PositiveFloat = Field(
-        default=60.0, description="How long one memory estimate may take."
-    )
     callback_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         default=(),
         description="Networks that callbacks may go to beside public addresses, by commas.",
     )
     callback_interval_seconds: PositiveFloat = Field(
         default=1.0, description="How often the controller looks for callbacks to be sent."
+    )
+    estimate_timeout_seconds: PositiveFloat = Field(
+        default=60.0, description="How long one memory estimate may take."
     )
     estimate_wait_seconds: PositiveFloat = Field(
         default=15.0, description="How long an estimate waits for another one to end."
@@ -94,7 +106,7 @@ class Settings(BaseSettings):
 
     @field_validator("entrypoint_prefixes", "callback_networks", mode="before")
     @classmethod
-    def _split_prefixes(cls, value: Any) -> Any:
+    def _split_at_commas(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())

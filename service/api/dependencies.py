@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from service import strict_json
+from service.api.body import read_bytes
 from service.api.in_flight import InFlight
 from service.api.watch import Watch
 from service.estimates import Estimates
-from service.problems import ProblemError
 from service.settings import Settings
 from service.store.jobs import Jobs
 from service.store.keys import Keys
@@ -49,28 +50,14 @@ Wired = Annotated[Parts, Depends(get_parts)]
 
 
 async def read_body(request: Request, parts: Wired) -> Any:
-    """Read the body as strict JSON, and not a byte more than allowed.
+    """Read the body as strict JSON.
 
     Raises:
-        ProblemError: It is too large, no JSON, or not declared as JSON.
+        ProblemError: It cannot be read, or is no JSON.
     """
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(
-            "unsupported_media_type",
-            f"Send the body as application/json, not as {media_type or 'nothing'}.",
-        )
-    limit = parts.settings.max_body_bytes
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise ProblemError(
-                "body_too_large",
-                f"The body may have {limit} bytes: put large data into files.",
-                headers={"Connection": "close"},
-            )
-    return strict_json.parse(bytes(body), max_depth=parts.settings.max_body_depth)
+    body = await read_bytes(request, parts.settings)
+    # A large one would keep everybody else waiting for some tenths of a second.
+    return await run_in_threadpool(strict_json.parse, body, max_depth=parts.settings.max_body_depth)
 
 
 StrictBody = Annotated[Any, Depends(read_body)]

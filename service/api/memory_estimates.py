@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from service.api.dependencies import StrictBody, Wired
 from service.api.examples import ESTIMATE
-from service.api.responses import problems
+from service.api.responses import OF_A_BODY, problems
 from service.schemas import MemoryEstimate
 
 router = APIRouter(prefix="/v1/memory-estimates", tags=["memory estimates"])
@@ -30,9 +30,7 @@ _BODY: Final[dict[str, Any]] = {
     "",
     openapi_extra=_BODY,
     responses=problems(
-        "invalid_json",
-        "body_too_large",
-        "unsupported_media_type",
+        *OF_A_BODY,
         "invalid_spec",
         "invalid_workload",
         "card_unknown",

@@ -10,6 +10,15 @@ from service.problems import KINDS, MEDIA_TYPE
 ALWAYS: Final = ("unknown_host", "invalid_parameter", "internal_error", "not_ready")
 """Problems that any operation can answer with."""
 
+OF_A_BODY: Final = (
+    "invalid_json",
+    "bad_request",
+    "body_too_slow",
+    "body_too_large",
+    "unsupported_media_type",
+)
+"""Problems of an operation that reads a body."""
+
 PROBLEM_REF: Final = "#/components/schemas/Problem"
 
 

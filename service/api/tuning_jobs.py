@@ -15,7 +15,7 @@ from service.api.dependencies import StrictBody, Wired
 from service.api.etags import etag_of, names_revision
 from service.api.examples import DIGITS
 from service.api.owned import find_job, no_such_job
-from service.api.responses import problems
+from service.api.responses import OF_A_BODY, problems
 from service.api.security import Known, recheck
 from service.api.watch import Status
 from service.problems import Problem, ProblemError
@@ -79,14 +79,12 @@ _RETRY_HEADER: Final = {
     responses={
         202: {"headers": {**_LOCATION, **_RETRY_HEADER, **_ETAG}},
         **problems(
-            "invalid_json",
-            "body_too_large",
-            "unsupported_media_type",
+            *OF_A_BODY,
             "invalid_spec",
             "invalid_workload",
-            "callback_refused",
             "batch_above_data_cap",
             "accelerator_unavailable",
+            "callback_refused",
             "idempotency_key_in_use",
             "idempotency_key_reused",
             "queue_full",
