@@ -115,6 +115,7 @@ def test_an_unknown_job_is_a_problem(client: TestClient) -> None:
     """Every address below a job says so."""
     for method, path in [
         ("GET", ""),
+        ("DELETE", ""),
         ("POST", "/cancel"),
         ("GET", "/trials"),
         ("GET", "/recommendation"),
@@ -187,6 +188,24 @@ def test_cancel_is_idempotent(client: TestClient) -> None:
     assert first.status_code == second.status_code == 202
     assert first.json() == second.json()
     assert first.json()["state"] == "cancelled"
+
+
+def test_a_job_that_has_ended_is_removed(client: TestClient) -> None:
+    """204 with the job and its files gone, 409 before its end, 404 the second time."""
+    address = create(client)
+    early = client.delete(address)
+    assert (early.status_code, early.json()["code"]) == (409, "not_finished")
+    client.post(f"{address}/cancel")
+    artifacts = parts_of(client).settings.places_of(address.rpartition("/")[2]).artifacts
+    artifacts.mkdir(parents=True)
+    (artifacts / "checkpoint").touch()
+    gone = client.delete(address)
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert not artifacts.exists()
+    for method in ("DELETE", "GET"):
+        response = client.request(method, address)
+        assert (response.status_code, response.json()["code"]) == (404, "tuning_job_not_found")
+    assert client.get(JOBS).json()["items"] == []
 
 
 def test_pages_are_followed_by_their_cursor(client: TestClient) -> None:
