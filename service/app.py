@@ -44,7 +44,9 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        database = Database(settings.resolved_database_url)
+        database = Database(
+            settings.resolved_database_url, busy_timeout_seconds=settings.busy_timeout_seconds
+        )
         jobs = Jobs(database)
         watch = Watch(jobs.revisions, interval_seconds=settings.watch_interval_seconds)
         revision = migrate(database, lock_file=settings.data_dir / "migrate.lock")

@@ -17,12 +17,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from sqlalchemy.exc import OperationalError
+
 from service.allocation import Claim, share
 from service.live_job import LiveJob, failed_turn
 from service.machine import MakeMachine
 from service.reconcile import past_answers, read_spec, rebuild, sweep_artifacts
 from service.settings import Settings
 from service.store.database import now
+from service.store.faults import fault_of
 from service.store.ledger import Ledger, Superseded, Turn
 from service.store.tables import Job
 from tuner.errors import IncompatibleRecord, Problem, TunerError
@@ -32,6 +35,9 @@ from workers.executor import AttemptId, DeviceSlot, Executor, Lost, NoFreeDevice
 
 QUEUE_WINDOW: Final = 64
 """Waiting jobs that are looked at: the oldest may want a device that others do not."""
+
+FAULT_SECONDS: Final = 1.0
+"""How long to wait before a full or busy database is tried again."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +67,7 @@ class Controller:
         self._started_at = now()
         self._beat_at = -float("inf")
         self._jobs: dict[int, LiveJob] = {}
+        self._stopping = threading.Event()
 
     @property
     def jobs(self) -> tuple[LiveJob, ...]:
@@ -74,6 +81,7 @@ class Controller:
             stopping: Set from a signal handler.
             ready: Called once the jobs that were under way are taken up.
         """
+        self._stopping = stopping
         try:
             self.recover()
             ready()
@@ -169,7 +177,7 @@ class Controller:
     def _refuse(self, row: Job, problem: Problem) -> None:
         _log.error("%s cannot go on: %s", row.id, problem.detail)
         with contextlib.suppress(Superseded):
-            self._ledger.commit(failed_turn(row.number, row.id, problem))
+            self._commit(failed_turn(row.number, row.id, problem))
 
     # ------------------------------------------------------------------ one job, one pass
 
@@ -177,7 +185,7 @@ class Controller:
         turn = _decide(job)
         if turn is not None:
             try:
-                self._ledger.commit(turn)
+                self._commit(turn)
             except Superseded:
                 # Cancelled while it was still queued: nothing of it has been handed on.
                 del self._jobs[job.number]
@@ -191,6 +199,25 @@ class Controller:
                 self._executor.tighten(attempt, order.max_steps)
             else:
                 self._executor.cancel(attempt)
+
+    def _commit(self, turn: Turn) -> None:
+        """Write a turn, however long the database keeps it waiting.
+
+        What the turn says has happened already: to give up would lose what devices measure
+        meanwhile. A fault that does not pass by itself is raised, and the process starts anew.
+        """
+        while True:
+            try:
+                self._ledger.commit(turn)
+            except OperationalError as error:
+                fault = fault_of(error)
+                if fault is None:
+                    raise
+                _log.warning("nothing can be recorded, the database is %s", fault)
+                if self._stopping.wait(FAULT_SECONDS):
+                    raise
+            else:
+                return
 
     def _hand_over(self, job: LiveJob) -> None:
         for attempt, request in tuple(job.waiting.values()):
@@ -215,7 +242,12 @@ class Controller:
             return
         self._beat_at = time.monotonic()
         devices = [_device_view(slot) for slot in self._executor.devices()]
-        self._ledger.beat(pid=os.getpid(), started_at=self._started_at, devices=devices)
+        try:
+            self._ledger.beat(pid=os.getpid(), started_at=self._started_at, devices=devices)
+        except OperationalError as error:
+            if fault_of(error) is None:
+                raise
+            _log.warning("the heartbeat cannot be written, the database is %s", fault_of(error))
 
 
 def _decide(job: LiveJob) -> Turn | None:

@@ -61,6 +61,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "estimate_timed_out": Kind(status=504, title="The prediction took too long"),
     "internal_error": Kind(status=500, title="Something went wrong in batchscout"),
     "not_ready": Kind(status=503, title="The service is not ready"),
+    "storage_full": Kind(status=507, title="There is no room to store this"),
     # the request as a question to the tuner
     "invalid_spec": Kind(status=422, title="The request is not valid"),
     "batch_above_data_cap": Kind(status=422, title="The data set is too small for this batch"),

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     event_stream_seconds: PositiveFloat = Field(
         default=900.0, description="How long a stream stays open; its reader then comes back."
     )
+    busy_timeout_seconds: PositiveFloat = Field(
+        default=5.0, description="How long a request waits for another writer, on SQLite."
+    )
     queue_interval_seconds: PositiveFloat = Field(
         default=0.2, description="How often the controller looks for new jobs and cancels."
     )

@@ -11,8 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from service.problems import MEDIA_TYPE, Problem, ProblemError, from_tuner, make_problem
+from service.store.faults import Fault, fault_of
 from service.violations import parameter_violations
 from tuner.errors import TunerError
 
@@ -66,15 +68,33 @@ async def _http(request: Request, error: Exception) -> Response:
         "not_found": f"There is nothing at {path}; /docs lists what there is.",
         "method_not_allowed": f"{path} does not take {request.method}.",
     }.get(code, f"{http.HTTPStatus(error.status_code).phrase}: {error.detail}")
-    return respond(make_problem(code, detail, instance=path), error.headers)
+    headers = {"Allow": _allowed(request)} if code == "method_not_allowed" else error.headers
+    return respond(make_problem(code, detail, instance=path), headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of an address; the framework names those of its first route alone."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
 
 
 async def _database(request: Request, error: Exception) -> Response:
-    # The disk is full, the file is gone, or a writer has kept everyone waiting for long.
-    _log.error("%s %s: no database", request.method, request.url.path, exc_info=error)
+    assert isinstance(error, OperationalError)  # noqa: S101 - for the type checker
+    path, fault = request.url.path, fault_of(error)
+    if fault is Fault.FULL:
+        _log.error("%s %s: the disk of the database is full", request.method, path)
+        detail = "The service has no room left, so nothing was done; what is stored is safe."
+        return respond(make_problem("storage_full", detail, instance=path), {"Retry-After": "60"})
+    if fault is Fault.BUSY:
+        _log.warning("%s %s: another process keeps the database", request.method, path)
+    else:  # The file is gone, or the server is.
+        _log.error("%s %s: no database", request.method, path, exc_info=error)
     detail = "The database does not answer, so nothing was done: try again later."
-    problem = make_problem("not_ready", detail, instance=request.url.path)
-    return respond(problem, {"Retry-After": "5"})
+    return respond(make_problem("not_ready", detail, instance=path), {"Retry-After": "5"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -89,6 +89,7 @@ _RETRY_HEADER: Final = {
             "idempotency_key_reused",
             "queue_full",
             "key_queue_full",
+            "storage_full",
         ),
     },
 )
@@ -174,7 +175,10 @@ def _enough(if_none_match: str | None, found: Status) -> bool:
 @router.post(
     "/{job_id}/cancel",
     status_code=status.HTTP_202_ACCEPTED,
-    responses={202: {"headers": {**_ETAG, **_RETRY_HEADER}}, **problems("tuning_job_not_found")},
+    responses={
+        202: {"headers": {**_ETAG, **_RETRY_HEADER}},
+        **problems("tuning_job_not_found", "storage_full"),
+    },
 )
 def cancel_tuning_job(job_id: JobId, response: Response, parts: Wired, caller: Known) -> TuningJob:
     """Ask for the end of a job. Asking again, or after its end, changes nothing."""
@@ -190,7 +194,7 @@ def cancel_tuning_job(job_id: JobId, response: Response, parts: Wired, caller: K
     status_code=status.HTTP_204_NO_CONTENT,
     responses={
         204: {"description": "The job and all that belonged to it are gone."},
-        **problems("tuning_job_not_found", "not_finished"),
+        **problems("tuning_job_not_found", "not_finished", "storage_full"),
     },
 )
 def delete_tuning_job(job_id: JobId, parts: Wired, caller: Known) -> None:

@@ -21,11 +21,12 @@ class Database:
 
     Args:
         url: SQLAlchemy URL.
+        busy_timeout_seconds: How long a writer waits for another process, on SQLite.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self.url = make_url(url)
-        self.engine = _open(url)
+        self.engine = _open(url, busy_timeout_seconds)
         self._writing = self.engine.execution_options(writes=True)
         self._writing_at_once = self.engine.execution_options(writes=True, patient=False)
 
@@ -68,10 +69,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _open(url: str) -> Engine:
+def _open(url: str, busy_timeout_seconds: float) -> Engine:
+    # Errors are logged: they say what was asked of the database, and never with what, since that
+    # may be a URL with a token or the digest of a key.
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(
+        url, connect_args={"timeout": busy_timeout_seconds}, hide_parameters=True
+    )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -96,9 +101,9 @@ def _begin_sqlite(connection: Connection) -> None:
     elif options.get("patient", True):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
+        milliseconds = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
         connection.exec_driver_sql("PRAGMA busy_timeout = 0")
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         finally:
-            milliseconds = round(BUSY_TIMEOUT_SECONDS * 1000)
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
