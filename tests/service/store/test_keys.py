@@ -78,6 +78,7 @@ def test_use_is_noted_now_and_then(keys: Keys, database: Database) -> None:
     assert used_at(keys, row.id) not in {noted, long_ago}
 
 
+@pytest.mark.timeout(25)  # one that waits for the writer waits for 30 s
 def test_a_key_is_recognised_while_someone_else_writes(keys: Keys, database: Database) -> None:
     """Noting its use is left for later; afterwards writers are as patient as before."""
     row, key = keys.create("one")
