@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from service.api import (
     catalog,
     document,
+    events,
     failures,
     health,
     hosts,
@@ -19,11 +20,13 @@ from service.api import (
     workers,
 )
 from service.api.dependencies import Parts
+from service.api.feeds import Feeds
 from service.api.in_flight import InFlight
 from service.api.security import get_caller
 from service.api.watch import Watch
 from service.estimates import Estimates
 from service.settings import Settings
+from service.store.changes import Changes
 from service.store.database import Database
 from service.store.jobs import Jobs
 from service.store.keys import Keys
@@ -49,6 +52,11 @@ def create_app(settings: Settings) -> FastAPI:
         )
         jobs = Jobs(database)
         watch = Watch(jobs.revisions, interval_seconds=settings.watch_interval_seconds)
+        feeds = Feeds(
+            Changes(database).since,
+            interval_seconds=settings.watch_interval_seconds,
+            max_readers=settings.max_event_streams,
+        )
         revision = migrate(database, lock_file=settings.data_dir / "migrate.lock")
         child = TracingChild(
             settings.places_of("estimates"),
@@ -60,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
             settings=settings,
             jobs=jobs,
             watch=watch,
+            feeds=feeds,
             schema_revision=revision,
             estimates=Estimates(settings, child),
             keys=Keys(database),
@@ -68,6 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await run_in_threadpool(child.close)
         watch.close()
+        feeds.close()
+        await feeds.wait_closed()
         database.close()
 
     app = FastAPI(
@@ -85,7 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(get_caller)],
         generate_unique_id_function=document.operation_id,
     )
-    for part in (tuning_jobs, memory_estimates, workers, catalog, health):
+    for part in (tuning_jobs, events, memory_estimates, workers, catalog, health):
         app.include_router(part.router)
     failures.install(app)
     document.install(app, settings)

@@ -31,7 +31,7 @@ GRACEFUL_SECONDS: Final = 3
 
 
 class ApiServer(uvicorn.Server):
-    """Serves the API, says when it does, and lets long polls go when it ends.
+    """Serves the API, says when it does, and lets whoever waits go when it ends.
 
     Args:
         config: What to serve.
@@ -54,6 +54,7 @@ class ApiServer(uvicorn.Server):
         parts = getattr(getattr(app, "state", None), "parts", None)
         if parts is not None:
             parts.watch.close()
+            parts.feeds.close()
         await super().shutdown(sockets)
 
 

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service import strict_json
 from service.api.body import read_bytes
+from service.api.feeds import Feeds
 from service.api.in_flight import InFlight
 from service.api.watch import Watch
 from service.estimates import Estimates
@@ -26,6 +27,7 @@ class Parts:
         settings: How it was deployed.
         jobs: The API's half of the store.
         watch: Wakes long polls.
+        feeds: Keeps streams of events up to date.
         schema_revision: What the database has to be at.
         estimates: Predicts memory.
         keys: Who may ask.
@@ -35,6 +37,7 @@ class Parts:
     settings: Settings
     jobs: Jobs
     watch: Watch
+    feeds: Feeds
     schema_revision: str
     estimates: Estimates
     keys: Keys
