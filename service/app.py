@@ -16,6 +16,8 @@ from service.api import (
     health,
     hosts,
     memory_estimates,
+    metrics,
+    traffic,
     tuning_jobs,
     workers,
 )
@@ -96,9 +98,10 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(get_caller)],
         generate_unique_id_function=document.operation_id,
     )
-    for part in (tuning_jobs, events, memory_estimates, workers, catalog, health):
+    for part in (tuning_jobs, events, memory_estimates, workers, catalog, health, metrics):
         app.include_router(part.router)
     failures.install(app)
     document.install(app, settings)
     hosts.install(app, settings)
+    traffic.install(app)
     return app

@@ -20,6 +20,7 @@ from typing import Any, Final
 from sqlalchemy.exc import OperationalError
 
 from service.allocation import Claim, share
+from service.busy import BusyTimes
 from service.live_job import LiveJob, failed_turn
 from service.machine import MakeMachine
 from service.reconcile import past_answers, read_spec, rebuild, sweep_artifacts
@@ -68,6 +69,7 @@ class Controller:
         self._beat_at = -float("inf")
         self._jobs: dict[int, LiveJob] = {}
         self._stopping = threading.Event()
+        self._busy = BusyTimes()
 
     @property
     def jobs(self) -> tuple[LiveJob, ...]:
@@ -114,12 +116,14 @@ class Controller:
             for job in self._jobs.values():
                 if job.job_id == update.attempt.job_id:
                     job.take(update)
+        self._busy.look(self._executor.devices())
         for number in self._ledger.cancelled():
             if number in self._jobs:
                 self._jobs[number].stop("cancelled")
         self._share_devices()
         for job in self.jobs:
             self._advance(job)
+        self._busy.look(self._executor.devices())
         self._beat()
 
     # ------------------------------------------------------------------ jobs come and go
@@ -241,7 +245,7 @@ class Controller:
         if time.monotonic() - self._beat_at < self._settings.heartbeat_seconds:
             return
         self._beat_at = time.monotonic()
-        devices = [_device_view(slot) for slot in self._executor.devices()]
+        devices = [_device_view(slot, self._busy) for slot in self._executor.devices()]
         try:
             self._ledger.beat(pid=os.getpid(), started_at=self._started_at, devices=devices)
         except OperationalError as error:
@@ -262,7 +266,9 @@ def _decide(job: LiveJob) -> Turn | None:
         return job.broken(Problem(code="internal_error", detail=detail))
 
 
-def _device_view(slot: DeviceSlot) -> dict[str, Any]:
+def _device_view(slot: DeviceSlot, busy: BusyTimes) -> dict[str, Any]:
     view = dataclasses.asdict(slot)
     view["attempt"] = view.pop("busy_with")
+    view["busy_seconds"] = round(busy.seconds(slot.id), 3)
+    view["busy_share"] = round(busy.share(slot.id), 4)
     return view

@@ -145,6 +145,12 @@ class Worker(Envelope):
     attempt: RunningAttempt | None = Field(description="Null: the device is idle.")
     child_pid: int | None
     child_restarts: int
+    busy_seconds: float | None = Field(
+        default=None, description="Spent with work since the controller started."
+    )
+    busy_share: float | None = Field(
+        default=None, description="Part of the last five minutes with work, from 0 to 1."
+    )
 
 
 class ControllerStatus(Envelope):

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from service.store.callbacks import release
 from service.store.database import Database, now
 from service.store.deletion import delete_rows
+from service.store.figures import Figures, read_figures
 from service.store.idempotency import forget_old_keys
 from service.store.tables import (
     TERMINAL,
@@ -263,6 +264,10 @@ class Jobs:
         with self._database.read() as session:
             controller = session.scalar(select(ControllerRow))
             return controller, session.scalars(select(Device).order_by(Device.id)).all()
+
+    def figures(self) -> Figures:
+        """Read the state of the service in numbers."""
+        return read_figures(self._database)
 
     def counts(self) -> dict[str, int]:
         """Count the jobs in each state that occurs."""

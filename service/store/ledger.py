@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, lazyload
 from service.store.answers import find_answer
 from service.store.callbacks import release
 from service.store.database import Database, now
+from service.store.figures import write_trials
 from service.store.tables import (
     LIVE,
     TERMINAL,
@@ -31,7 +32,6 @@ from service.store.tables import (
     KnowledgeRow,
     Record,
     ResultRow,
-    Trial,
 )
 from tuner.errors import IncompatibleRecord
 from tuner.records import Event, Knowledge, PastAnswer, Result, decode, encode
@@ -176,15 +176,7 @@ class Ledger:
             session.flush()
             for change in turn.attempts:
                 _change_attempt(session, turn.job_number, change, moment)
-            for position, view in turn.trials.items():
-                session.merge(
-                    Trial(
-                        job_number=turn.job_number,
-                        position=position,
-                        view=dict(view),
-                        revision=revision,
-                    )
-                )
+            write_trials(session, turn.job_number, turn.trials, revision=revision)
             if turn.state in TERMINAL:
                 release(session, turn.job_number, moment)
             if turn.knowledge is not None:

@@ -262,6 +262,15 @@ class Callback(Table):
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class Total(Table):
+    """A number that only rises, kept so that nobody has to count rows."""
+
+    __tablename__ = "total"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    value: Mapped[int]
+
+
 class Device(Table):
     """A device of the controller's executor and what it does."""
 
