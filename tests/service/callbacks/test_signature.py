@@ -4,9 +4,13 @@ import base64
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from batchscout import callbacks
 from batchscout.callbacks import InvalidSignature, verify
 from service.callback_secret import secret_of
 from service.callbacks.signature import sign, signed_headers
@@ -97,3 +101,17 @@ def test_a_refusal_does_not_tell_the_secret() -> None:
         verify(HEADERS, b"{}", SECRET, now_seconds=TIMESTAMP)
     assert "whsec" not in str(caught.value)
     assert "v1," not in str(caught.value)
+
+
+def test_a_receiver_needs_the_standard_library_alone(tmp_path: Path) -> None:
+    """The file works by itself, without batchscout and whatever that is installed with."""
+    source = Path(callbacks.__file__)
+    (tmp_path / "callbacks.py").write_bytes(source.read_bytes())
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from callbacks import verify; "
+        f"print(verify({HEADERS!r}, {BODY!r}, {SECRET!r}, now_seconds={TIMESTAMP}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "{'test': 2432232314}"
