@@ -7,9 +7,11 @@ and how a rest is taken. Neither needs torch, FastAPI or pydantic.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,6 +22,7 @@ from batchscout.answer import Answer
 from batchscout.calls import Call, Exchange, Outcome, Reply, Rest, Unreachable
 from batchscout.errors import UnusableKey
 from batchscout.estimate import Estimate
+from batchscout.events import Event, Following
 from batchscout.exchanges import OnProgress
 from batchscout.jobs import Job
 
@@ -73,6 +76,33 @@ class Client:
         """Follow a job until it has ended; see `batchscout.exchanges.wait`."""
         return self._drive(exchanges.wait(job_id, on_progress))
 
+    def events(self, job_id: str) -> Iterator[Event]:
+        """Follow a job and its trials until it has ended, over broken connections too.
+
+        Args:
+            job_id: The job.
+
+        Yields:
+            What is new; see `batchscout.events`. `wait` is enough for who needs the end alone.
+
+        Raises:
+            Refused: There is no such job.
+            ServiceUnavailable: Nobody answers any more.
+        """
+        following = Following()
+        while not following.ended:
+            with self._stream(job_id, following.last_event_id) as response:
+                if response is None:
+                    yield following.gone()
+                    return
+                # Where a connection breaks, the next one shows what is wrong.
+                with contextlib.suppress(httpx.TransportError):
+                    for chunk in response.iter_bytes():
+                        yield from following.receive(chunk)
+                        if following.ended:
+                            return
+            time.sleep(following.lost())
+
     def cancel(self, job_id: str) -> Job:
         """Have a job stopped; see `batchscout.exchanges.cancel`."""
         return self._drive(exchanges.cancel(job_id))
@@ -120,7 +150,27 @@ class Client:
         """Close the connections."""
         self.close()
 
-    def _drive(self, exchange: Exchange[T]) -> T:
+    @contextlib.contextmanager
+    def _stream(self, job_id: str, last_event_id: str) -> Iterator[httpx.Response | None]:
+        with contextlib.ExitStack() as connections:
+            opened: list[httpx.Response] = []
+
+            def open_stream(call: Call) -> Outcome:
+                try:
+                    stream = self._http.stream(**_arguments(call))
+                    response = connections.enter_context(stream)
+                    if not response.is_success:
+                        response.read()
+                        return _reply(response)
+                except httpx.TransportError as error:
+                    return _unreachable(self._http.base_url, error)
+                opened.append(response)
+                return _begun(response)
+
+            exchange = exchanges.events(job_id, last_event_id)
+            yield opened[-1] if self._drive(exchange, open_stream) else None
+
+    def _drive(self, exchange: Exchange[T], make: Callable[[Call], Outcome] | None = None) -> T:
         outcome: Outcome = None
         while True:
             try:
@@ -132,7 +182,7 @@ class Client:
                 time.sleep(step.seconds)
                 outcome = None
             else:
-                outcome = self._make(step)
+                outcome = (make or self._make)(step)
 
     def _make(self, call: Call) -> Outcome:
         try:
@@ -174,6 +224,33 @@ class AsyncClient:
     async def wait(self, job_id: str, on_progress: OnProgress | None = None) -> Job:
         """Follow a job until it has ended; see `batchscout.exchanges.wait`."""
         return await self._drive(exchanges.wait(job_id, on_progress))
+
+    async def events(self, job_id: str) -> AsyncIterator[Event]:
+        """Follow a job and its trials until it has ended, over broken connections too.
+
+        Args:
+            job_id: The job.
+
+        Yields:
+            What is new; see `batchscout.events`. `wait` is enough for who needs the end alone.
+
+        Raises:
+            Refused: There is no such job.
+            ServiceUnavailable: Nobody answers any more.
+        """
+        following = Following()
+        while not following.ended:
+            async with self._stream(job_id, following.last_event_id) as response:
+                if response is None:
+                    yield following.gone()
+                    return
+                with contextlib.suppress(httpx.TransportError):
+                    async for chunk in response.aiter_bytes():
+                        for event in following.receive(chunk):
+                            yield event
+                        if following.ended:
+                            return
+            await asyncio.sleep(following.lost())
 
     async def cancel(self, job_id: str) -> Job:
         """Have a job stopped; see `batchscout.exchanges.cancel`."""
@@ -222,7 +299,31 @@ class AsyncClient:
         """Close the connections."""
         await self.close()
 
-    async def _drive(self, exchange: Exchange[T]) -> T:
+    @contextlib.asynccontextmanager
+    async def _stream(
+        self, job_id: str, last_event_id: str
+    ) -> AsyncIterator[httpx.Response | None]:
+        async with contextlib.AsyncExitStack() as connections:
+            opened: list[httpx.Response] = []
+
+            async def open_stream(call: Call) -> Outcome:
+                try:
+                    stream = self._http.stream(**_arguments(call))
+                    response = await connections.enter_async_context(stream)
+                    if not response.is_success:
+                        await response.aread()
+                        return _reply(response)
+                except httpx.TransportError as error:
+                    return _unreachable(self._http.base_url, error)
+                opened.append(response)
+                return _begun(response)
+
+            exchange = exchanges.events(job_id, last_event_id)
+            yield opened[-1] if await self._drive(exchange, open_stream) else None
+
+    async def _drive(
+        self, exchange: Exchange[T], make: Callable[[Call], Awaitable[Outcome]] | None = None
+    ) -> T:
         outcome: Outcome = None
         while True:
             try:
@@ -234,7 +335,7 @@ class AsyncClient:
                 await asyncio.sleep(step.seconds)
                 outcome = None
             else:
-                outcome = await self._make(step)
+                outcome = await (make or self._make)(step)
 
     async def _make(self, call: Call) -> Outcome:
         try:
@@ -260,8 +361,13 @@ def _arguments(call: Call) -> dict[str, Any]:
 
 
 def _reply(response: httpx.Response) -> Reply:
+    return replace(_begun(response), content=response.content)
+
+
+def _begun(response: httpx.Response) -> Reply:
+    """Describe a response whose body is still to come."""
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(status=response.status_code, headers=headers, content=response.content)
+    return Reply(status=response.status_code, headers=headers, content=b"")
 
 
 def _unreachable(base_url: httpx.URL, error: httpx.TransportError) -> Unreachable:

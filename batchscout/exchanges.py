@@ -24,6 +24,9 @@ ESTIMATES: Final = "/v1/memory-estimates"
 ESTIMATE_SECONDS: Final = 180.0
 """How long an estimate may take, the wait for others included."""
 LONG_POLL_SECONDS: Final = 30.0
+SILENCE_SECONDS: Final = 60.0
+"""Silence after which a stream is taken for broken: the service's heartbeats come sooner."""
+EVENT_STREAM: Final = "text/event-stream"
 RESTS_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
 """Rests between tries while a service is away: a restart is waited for, no more."""
 NOT_NOW: Final = frozenset({429, 502, 503, 504})
@@ -171,6 +174,36 @@ def trials(job_id: str) -> Exchange[list[Mapping[str, Any]]]:
         if not page.get("next_cursor"):
             return found
         query["cursor"] = page["next_cursor"]
+
+
+def events(job_id: str, last_event_id: str) -> Exchange[bool]:
+    """Open the stream of a job's events; what comes on it is for `batchscout.events`.
+
+    Args:
+        job_id: The job.
+        last_event_id: Of the connection before; empty for the first one.
+
+    Returns:
+        Whether the stream is open; False if the job was deleted since the connection before.
+
+    Raises:
+        Refused: There is no such job.
+        ServiceUnavailable: Nobody answers, or too many streams are open.
+        UnexpectedAnswer: What answers is no stream.
+    """
+    headers = {"Accept": f"{EVENT_STREAM}, application/problem+json", "Cache-Control": "no-store"}
+    if last_event_id:
+        headers["Last-Event-ID"] = last_event_id
+    call = _call("GET", f"{_path(job_id)}/events", headers=headers, timeout_seconds=SILENCE_SECONDS)
+    try:
+        reply = yield from _ask(call)
+    except Refused as error:
+        if last_event_id and error.problem.status == HTTP_NOT_FOUND:
+            return False
+        raise
+    if not reply.headers.get("content-type", "").startswith(EVENT_STREAM):
+        raise UnexpectedAnswer("what answers there does not stream events")
+    return True
 
 
 def recommendation(job_id: str) -> Exchange[Answer]:

@@ -13,6 +13,9 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
+from batchscout.client import Client
+from batchscout.events import Ended, JobChanged, TrialChanged
+from service.api import event_stream
 from service.api.dependencies import Parts
 from service.app import create_app
 from service.processes import ApiServer
@@ -149,6 +152,27 @@ def test_changes_arrive_while_they_happen(settings: Settings) -> None:
                 "id: 3",
                 'data: {"state": "failed"}',
             ]
+
+
+def test_the_client_follows_a_job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short streams, one after the other, tell the same as a long one: nothing twice or lost."""
+    monkeypatch.setattr(event_stream, "GREETING", b"retry: 1\n\n")
+    short = settings.model_copy(update={"event_stream_seconds": 0.05})
+    with serving(short) as (http, parts), Client(str(http.base_url)) as client:
+        address = create(http)
+        write(parts, address, state=JobState.RUNNING)
+        told: list[object] = []
+        for number, event in enumerate(client.events(address.split("/")[-2])):
+            told.append(event)
+            if number < 5 and isinstance(event, JobChanged):
+                write(parts, address, trials={number: trial(number, 0).view})
+            elif isinstance(event, JobChanged) and not event.job.is_terminal:
+                write(parts, address, state=JobState.FAILED)
+    trials = [event.trial["number"] for event in told if isinstance(event, TrialChanged)]
+    revisions = [each.job.document["revision"] for each in told if isinstance(each, JobChanged)]
+    assert trials == sorted(set(trials))
+    assert revisions == sorted(set(revisions))
+    assert told[-1] == Ended(state="failed")
 
 
 def test_a_service_that_ends_closes_its_streams_cleanly(settings: Settings) -> None:
