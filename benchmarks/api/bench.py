@@ -1,6 +1,6 @@
 """The API under load: answers, new jobs, lists, and many who wait, on one process and SQLite.
 
-    python benchmarks/api/bench.py [--jobs 10000] [--seconds 20] [--rounds 6]
+    python benchmarks/api/bench.py [--jobs 10000] [--seconds 20] [--rounds 4]
 
 - `recommendation`: `GET .../recommendation` at 50 a second (asked: p50 <= 5 ms, p99 <= 25 ms);
 - `create`: `POST /v1/tuning-jobs` with an `Idempotency-Key` at 20 a second (asked: p99 <= 50 ms);
@@ -156,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--without-zeus", action="store_true")
     options = parser.parse_args()
     report: dict[str, Any] = {

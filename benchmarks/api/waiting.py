@@ -3,7 +3,8 @@
 One job trains all the while. In turns there are 200 long polls and 200 readers of events, or
 nobody. Training runs that lie wholly in one turn are compared by their seconds per step, those
 of the same micro-batch and accumulation with each other: what the job does next depends on what
-it has measured, so whole jobs would differ for other reasons.
+it has measured, so whole jobs would differ for other reasons. Beside that stands the share of
+the processor that the API took in turns of either kind, which a busy machine disturbs less.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 from sqlalchemy import select
 
 from benchmarks.api.wire import Request, Wire
@@ -32,18 +35,18 @@ from tuner.records import Result, Started, TrainingResult, TrainingRun
 
 POLLS = 200
 READERS = 200
-TURN_SECONDS = 12.0
+TURN_SECONDS = 20.0
 SETTLE_SECONDS = 1.5
 START_SECONDS = 180.0
 BUSY_STAGES = frozenset({"search", "confirm"})
 """Those in which one lone training run follows the other."""
 
 SPEC: Mapping[str, Any] = {
-    "model": {"kind": "builtin", "name": "cnn", "options": {"channels": [16, 32]}},
+    "model": {"kind": "builtin", "name": "cnn", "options": {"channels": [8, 16]}},
     "dataset": {"kind": "sklearn", "name": "digits", "validation_fraction": 0.2},
     "training": {"task": "classification", "optimizer": {"kind": "sgd", "momentum": 0.9}},
-    "objective": {"kind": "loss_at_budget", "budget_samples": 12_000},
-    "search_space": {"global_batch_size": {"low": 16, "high": 64}},
+    "objective": {"kind": "loss_at_budget", "budget_samples": 2_000},
+    "search_space": {"global_batch_size": {"low": 8, "high": 16}},
     "search": {"sampler": "tpe", "reuse": "never"},
     "budget": {"max_trials": 500, "timeout_seconds": 3600},
     "seed": 1,
@@ -75,6 +78,7 @@ class Turn:
     crowded: bool
     began: datetime
     ended: datetime
+    api_processor_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,19 +106,21 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
     with Embedded(settings, log_file=folder / "log") as service:
         address = urlsplit(service.url)
         wire = Wire(address.hostname or "", address.port or 0)
-        turns, crowd, job_id = asyncio.run(_watch(wire, rounds))
+        api = psutil.Process(service.pids["api"])
+        turns, crowd, job_id = asyncio.run(_watch(wire, api, rounds))
     runs = list(trained(settings, job_id))
     return summary(turns, runs, crowd)
 
 
-async def _watch(wire: Wire, rounds: int) -> tuple[list[Turn], Crowd, str]:
+async def _watch(wire: Wire, api: psutil.Process, rounds: int) -> tuple[list[Turn], Crowd, str]:
     created = await wire.send(Request(method="POST", path="/v1/tuning-jobs", body=SPEC))
     path = created.headers["location"]
     await asyncio.wait_for(_until_busy(wire, path), START_SECONDS)
     crowd = Crowd()
     # Quiet, crowded, crowded, quiet: a drift of the machine falls on both alike.
     turns = [
-        await _turn(wire, path, crowd, crowded=index % 4 in {1, 2}) for index in range(2 * rounds)
+        await _turn(wire, path, api, crowd, crowded=index % 4 in {1, 2})
+        for index in range(2 * rounds)
     ]
     job = (await wire.send(Request(path=path))).json()
     if job["state"] != "running":
@@ -135,21 +141,26 @@ async def _until_busy(wire: Wire, path: str) -> None:
         etag = reply.headers["etag"]
 
 
-async def _turn(wire: Wire, path: str, crowd: Crowd, *, crowded: bool) -> Turn:
+async def _turn(wire: Wire, path: str, api: psutil.Process, crowd: Crowd, *, crowded: bool) -> Turn:
     ending = asyncio.Event()
     tasks: list[asyncio.Task[None]] = []
     if crowded:
         tasks += [asyncio.create_task(_poll(wire, path, crowd, ending)) for _ in range(POLLS)]
         tasks += [asyncio.create_task(_read(wire, path, crowd)) for _ in range(READERS)]
     await asyncio.sleep(SETTLE_SECONDS)
-    began = datetime.now(UTC)
+    began, before = datetime.now(UTC), _processor_seconds(api)
     await asyncio.sleep(TURN_SECONDS)
-    ended = datetime.now(UTC)
+    ended, after = datetime.now(UTC), _processor_seconds(api)
     ending.set()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return Turn(crowded=crowded, began=began, ended=ended)
+    return Turn(crowded=crowded, began=began, ended=ended, api_processor_seconds=after - before)
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 async def _poll(wire: Wire, path: str, crowd: Crowd, ending: asyncio.Event) -> None:
@@ -249,7 +260,16 @@ def summary(turns: Sequence[Turn], runs: Sequence[Trained], crowd: Crowd) -> dic
         "step_seconds_ratio_by_round": rounds,
         "step_seconds_ratio_median": statistics.median(rounds) if rounds else None,
         "job_speed_lost": 1.0 - 1.0 / whole if whole else None,
+        "api_processor_share_crowded": _share(turns, crowded=True),
+        "api_processor_share_quiet": _share(turns, crowded=False),
     }
+
+
+def _share(turns: Sequence[Turn], *, crowded: bool) -> float:
+    """Share of all cores that the API process took in the turns of one kind."""
+    some = [turn for turn in turns if turn.crowded is crowded]
+    seconds = sum((turn.ended - turn.began).total_seconds() for turn in some)
+    return sum(turn.api_processor_seconds for turn in some) / seconds / (os.cpu_count() or 1)
 
 
 def _turn_of(run: Trained, turns: Sequence[Turn]) -> Turn | None:

@@ -191,7 +191,12 @@ def test_quantiles_are_values_that_were_measured() -> None:
 def turn(first: int, *, crowded: bool) -> Turn:
     """A turn of ten seconds."""
     began = BEGAN + timedelta(seconds=first)
-    return Turn(crowded=crowded, began=began, ended=began + timedelta(seconds=10))
+    return Turn(
+        crowded=crowded,
+        began=began,
+        ended=began + timedelta(seconds=10),
+        api_processor_seconds=0.4 if crowded else 0.1,
+    )
 
 
 def run(first: float, step_seconds: float, plan: tuple[int, int] = (32, 1)) -> Trained:
@@ -217,6 +222,9 @@ def test_only_equal_runs_within_one_turn_are_compared() -> None:
     assert found["step_seconds_crowded_to_quiet"] == pytest.approx(1.1)
     assert found["job_speed_lost"] == pytest.approx(1.0 - 1.0 / 1.1)
     assert found["training_runs_compared"] == 5
+    assert found["api_processor_share_crowded"] == pytest.approx(
+        4 * found["api_processor_share_quiet"]
+    )
     assert (found["long_polls_answered"], found["event_streams"], found["failed"]) == (3, 2, 0)
     nothing = summary(turns, [], Crowd(failed=["events: 500", "events: 500"]))
     assert nothing["job_speed_lost"] is None
