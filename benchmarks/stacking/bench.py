@@ -1,12 +1,14 @@
 """Eight learning rates trained together beside the same eight trained one after the other.
 
-    python benchmarks/stacking/bench.py [--rounds 3] [--accelerator cpu]
+    python benchmarks/stacking/bench.py [--rounds 3] [--accelerator cpu] [--only race]
 
 Both ways are the product's own: `train_stacked`, and `train` once for each rate. They take the
 same steps from the same weights on the same samples, in turn, and end with one evaluation.
 Stated is the ratio of seconds, separate over stacked: above 1 the stack is faster. Seconds on
 the processor are given beside the wall's, since they hardly depend on what else a machine does;
 and the gain that `measure_paces` tells beforehand, from a few steps.
+The section `race` holds the races of whole jobs, as the product runs them, beside the same races
+one run after the other.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import torch  # noqa: E402
 
 from benchmarks.machine import machine_facts  # noqa: E402
 from benchmarks.search.prepare_data import sources, split, token_ids  # noqa: E402
+from benchmarks.stacking import race, rounding  # noqa: E402
 from tuner.measuring.clock import synchronize  # noqa: E402
 from tuner.measuring.stacking import measure_paces, train_stacked  # noqa: E402
 from tuner.measuring.train import train  # noqa: E402
@@ -50,6 +53,10 @@ RATES: Final = tuple(float(rate) for rate in np.geomspace(1e-4, 1e-2, 8))
 OWN_SEEDS_AT: Final = 32
 """The batch at which runs of different seeds are compared too."""
 
+ROUNDING_JOBS: Final = (
+    "digits-cnn, batch 8",
+    "digits-cnn of three layers with BatchNorm, batch 8",
+)
 TOKENS: Final = 32
 SGD: Final = {"kind": "sgd", "momentum": 0.9}
 ADAM: Final = {"kind": "adam"}
@@ -202,13 +209,8 @@ def write_text(folder: Path) -> None:
     np.savez(folder / "text.npz", **split(tokens, None, 64))  # type: ignore[arg-type]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--accelerator", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--out", type=Path, default=RESULT)
-    asked = parser.parse_args()
-    torch.set_num_threads(1)
+def comparison(accelerator: str, rounds: int) -> list[dict[str, Any]]:
+    """Eight fresh runs, of each model at each batch."""
     one, own = (0,) * len(RATES), tuple(range(len(RATES)))
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
@@ -216,21 +218,58 @@ def main() -> None:
         write_text(folder)
         places = Places(artifacts=folder, file_roots=(folder,))
         for subject in subjects():
-            bench = set_up(subject.workload(asked.accelerator), places)
+            bench = set_up(subject.workload(accelerator), places)
             for batch, steps in subject.steps.items():
                 for seeds in (one, own) if batch == OWN_SEEDS_AT else (one,):
                     runs = requests(bench.workload, batch, steps, seeds)
-                    row = {"model": subject.name, **compare(bench, runs, asked.rounds)}
+                    row = {"model": subject.name, **compare(bench, runs, rounds)}
                     print(json.dumps(row), flush=True)
                     rows.append(row)
-    report = {
-        "bench": "stacking",
-        "command": "python benchmarks/stacking/bench.py",
-        "machine": machine_facts(),
-        "device": device_name(asked.accelerator),
-        "rates": len(RATES),
-        "comparison": rows,
-    }
+    return rows
+
+
+def races(rounds: int, wanted: str | None, known: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Races of whole jobs, each with the load of the machine at its end.
+
+    Args:
+        rounds: Races each way.
+        wanted: The one job to run; None for all of them.
+        known: Rows of an earlier call; those of other jobs are kept.
+    """
+    rows = {row["job"]: row for row in known}
+    for name, parts in race.jobs().items():
+        if wanted in {None, name}:
+            load = {"load_average": machine_facts()["load_average"]}
+            rows[name] = {**race.compare(name, parts, rounds), **load}
+            print(json.dumps(rows[name]), flush=True)
+    order = [name for name in race.jobs() if name in rows]
+    return {"rounds": rounds, "machine": machine_facts(), "jobs": [rows[name] for name in order]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--accelerator", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--only", choices=["comparison", "race", "rounding"])
+    parser.add_argument("--job", choices=list(race.jobs()), help="the one race to run")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    report: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+    if asked.only in {None, "comparison"}:
+        report |= {
+            "bench": "stacking",
+            "command": "python benchmarks/stacking/bench.py",
+            "machine": machine_facts(),
+            "device": device_name(asked.accelerator),
+            "rates": len(RATES),
+            "comparison": comparison(asked.accelerator, asked.rounds),
+        }
+    if asked.only in {None, "rounding"} and asked.accelerator == "cpu":
+        report["rounding"] = {n: rounding.parting(race.jobs()[n]) for n in ROUNDING_JOBS}
+    if asked.only in {None, "race"} and asked.accelerator == "cpu":
+        known = report.get("race", {}).get("jobs", [])
+        report["race"] = races(asked.rounds, asked.job, known)
     asked.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ WORTH_STACKING: Final = 1.1
 TRYING_SHARE: Final = 0.1
 """Share of what the rungs take one by one that finding out may cost."""
 
-LEAST_TRYING_SECONDS: Final = 0.5
+LEAST_TRYING_SECONDS: Final = 0.3
 """Finding out is not to be had for less: a race too short to pay for it is run one by one."""
 
 
