@@ -27,9 +27,9 @@ class EventStream(Response):
         job_id: Which job.
         revision: Of the job now: a reader cannot know a later one.
         last_event_id: What the reader says it has seen last; None or empty for nothing.
+        needs_key: Whether the reader was let in by the key of the job's owner, and goes with it.
         heartbeat_seconds: Longest silence on the connection.
-        lifetime_seconds: When the stream ends anyway; the reader then comes back, and is asked
-            again who it is.
+        lifetime_seconds: When the stream ends anyway; the reader then comes back.
     """
 
     media_type = MEDIA_TYPE
@@ -41,6 +41,7 @@ class EventStream(Response):
         *,
         revision: int,
         last_event_id: str | None,
+        needs_key: bool,
         heartbeat_seconds: float,
         lifetime_seconds: float,
     ) -> None:
@@ -50,6 +51,7 @@ class EventStream(Response):
         self._feeds = feeds
         self._job_id = job_id
         self._known = read_event_id(last_event_id, revision)
+        self._needs_key = needs_key
         self._heartbeat_seconds = heartbeat_seconds
         self._lifetime_seconds = lifetime_seconds
 
@@ -85,6 +87,8 @@ class EventStream(Response):
         yield GREETING
         while True:
             moved = feed.moved
+            if self._needs_key and feed.revoked:
+                return  # it will come back, and be told why it is not let in
             chunk = self._news(feed) + (feed.end or b"")
             if not chunk and (feed.troubled or is_silent):
                 chunk = TROUBLE if feed.troubled else HEARTBEAT

@@ -80,6 +80,7 @@ async def stream_events(
         job.id,
         revision=job.revision,
         last_event_id=last_event_id,
+        needs_key=caller.owner is not None,
         heartbeat_seconds=parts.settings.event_heartbeat_seconds,
         lifetime_seconds=parts.settings.event_stream_seconds,
     )

@@ -36,6 +36,7 @@ class Feed:
         dated_from: Changes of trials can be told apart from this revision on.
         end: The last event, once nothing can follow it.
         troubled: Whether the last look failed.
+        revoked: Whether the key of the job's owner is no longer valid.
         closed: Whether the service stops.
         readers: How many there are.
     """
@@ -46,6 +47,7 @@ class Feed:
         self.dated_from = NOTHING_KNOWN
         self.end: bytes | None = None
         self.troubled = False
+        self.revoked = False
         self.closed = False
         self.readers = 0
         self._job = b""
@@ -92,6 +94,12 @@ class Feed:
         self.end = DELETED
         self._tell()
 
+    def revoke(self) -> None:
+        """Note that the owner's key opens nothing any more."""
+        if not self.revoked:
+            self.revoked = True
+            self._tell()
+
     def falter(self) -> None:
         """Note that nobody knows how the job is; readers are told once."""
         if not self.troubled:
@@ -112,6 +120,7 @@ class Feed:
 class _Found:
     news: Mapping[str, Rendered]
     gone: frozenset[str]
+    revoked: frozenset[str]
 
 
 class Feeds:
@@ -214,6 +223,8 @@ class Feeds:
             return False
         for name, feed in feeds.items():
             feed.troubled = False
+            if name in found.revoked:
+                feed.revoke()
             if name in found.gone:
                 feed.vanish()
             elif name in found.news:
@@ -223,4 +234,4 @@ class Feeds:
     def _find(self, known: Mapping[str, int]) -> _Found:
         look = self._read(known)
         news = {name: render(change) for name, change in look.changed.items()}
-        return _Found(news=news, gone=look.gone)
+        return _Found(news=news, gone=look.gone, revoked=look.revoked)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.store.database import Database
-from service.store.tables import Job, Trial
+from service.store.tables import Job, Key, Trial
 
 NOTHING_KNOWN: Final = 0
 """Revision of one who knows nothing: that of a job is 1 from the beginning."""
@@ -39,10 +39,12 @@ class Look:
     Args:
         changed: By id; jobs that are as they were are missing.
         gone: Ids of jobs that are not there any more.
+        revoked: Ids of jobs whose owner's key was revoked.
     """
 
     changed: Mapping[str, Change]
     gone: frozenset[str]
+    revoked: frozenset[str]
 
 
 class Changes:
@@ -64,13 +66,22 @@ class Changes:
         Returns:
             What is different now.
         """
-        query = select(Job.id, Job.revision).where(Job.id.in_(known))
+        query = (
+            select(Job.id, Job.revision, Key.revoked_at)
+            .join(Key, Key.id == Job.owner, isouter=True)
+            .where(Job.id.in_(known))
+        )
         with self._database.read() as session:
-            revisions = {row.id: row.revision for row in session.execute(query)}
+            rows = session.execute(query).all()
+            revisions = {row.id: row.revision for row in rows}
             moved = [name for name, revision in revisions.items() if revision != known[name]]
             jobs = session.scalars(select(Job).where(Job.id.in_(moved))) if moved else ()
             changed = {job.id: _change(session, job, known[job.id]) for job in jobs}
-        return Look(changed=changed, gone=frozenset(known.keys() - revisions.keys()))
+        return Look(
+            changed=changed,
+            gone=frozenset(known.keys() - revisions.keys()),
+            revoked=frozenset(row.id for row in rows if row.revoked_at is not None),
+        )
 
 
 def _change(session: Session, job: Job, known: int) -> Change:

@@ -62,6 +62,7 @@ class Board:
         self.dated_from = NOTHING_KNOWN
         self.looks: list[Mapping[str, int]] = []
         self.broken = False
+        self.revoked: set[str] = set()
 
     def turn(self, job_id: str, *positions: int, state: str = "running", steps: int = 0) -> int:
         """Change trials of a job as one turn does; say which revision that made."""
@@ -91,7 +92,11 @@ class Board:
             for name, since in known.items()
             if name in self.jobs and self.jobs[name].revision != since
         }
-        return Look(changed=changed, gone=frozenset(known.keys() - self.jobs.keys()))
+        return Look(
+            changed=changed,
+            gone=frozenset(known.keys() - self.jobs.keys()),
+            revoked=frozenset(self.revoked),
+        )
 
     def feeds(self, *, max_readers: int = 1000, interval_seconds: float = 0.001) -> Feeds:
         """Feeds that look often."""
@@ -171,6 +176,7 @@ def reader_of(
     *,
     revision: int = 1,
     last_event_id: str | None = None,
+    needs_key: bool = False,
     heartbeat_seconds: float = LONG_SECONDS,
     lifetime_seconds: float = LONG_SECONDS,
 ) -> Reader:
@@ -181,6 +187,7 @@ def reader_of(
             job_id,
             revision=revision,
             last_event_id=last_event_id,
+            needs_key=needs_key,
             heartbeat_seconds=heartbeat_seconds,
             lifetime_seconds=lifetime_seconds,
         )

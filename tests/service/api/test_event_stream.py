@@ -200,6 +200,25 @@ def test_a_deleted_job_ends_its_streams() -> None:
     tell(story)
 
 
+def test_a_revoked_key_ends_the_streams_that_it_opened() -> None:
+    """At once and without an `end`; where nobody needs a key the stream goes on."""
+
+    async def story(board: Board, feeds: Feeds) -> None:
+        keyed, open_to_all = reader_of(feeds, needs_key=True).start(), reader_of(feeds).start()
+        await keyed.until("id: 3")
+        board.revoked.add("a")
+        await keyed.end()
+        assert keyed.complete
+        assert "end" not in names(keyed)
+        board.turn("a")
+        await open_to_all.until("id: 4")
+        late = reader_of(feeds, needs_key=True).start()
+        await late.end()
+        assert late.events == []
+
+    tell(story)
+
+
 def test_a_service_that_stops_lets_readers_go() -> None:
     """Streams end without an `end`, so that readers come back; late ones are let go too."""
 

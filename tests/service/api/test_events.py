@@ -210,9 +210,9 @@ def test_the_place_of_a_reader_that_left_is_free(settings: Settings) -> None:
 
 
 def test_a_stream_of_somebody_else_is_none(settings: Settings) -> None:
-    """Without a key there is no stream, and with another one there is no such job."""
+    """No key, no stream; another key, no such job; and a stream ends with its key."""
     with serving(settings.model_copy(update={"require_keys": True})) as (http, parts):
-        (_, mine), (_, other) = parts.keys.create("ann"), parts.keys.create("bob")
+        (key, mine), (_, other) = parts.keys.create("ann"), parts.keys.create("bob")
         http.headers["Authorization"] = f"Bearer {mine}"
         address = create(http)
         assert http.get(address, headers={"Authorization": ""}).status_code == 401
@@ -220,3 +220,6 @@ def test_a_stream_of_somebody_else_is_none(settings: Settings) -> None:
         assert (response.status_code, response.json()["code"]) == (404, "tuning_job_not_found")
         with reading(http, address) as lines:
             until(lines, "event: job")
+            parts.keys.revoke(key.id)
+            assert not [line for line in lines if line.startswith("event: end")]
+        assert http.get(address).status_code == 401
