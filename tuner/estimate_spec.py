@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from tuner.spec import (
     MAX_BATCH_SIZE,
+    MAX_BYTES,
     DatasetSpec,
     Hardware,
     ModelSpec,
@@ -45,8 +46,11 @@ class MemoryEstimateSpec(Strict):
         le=MAX_BATCH_SIZE,
         description="Passes per optimizer step. From 2 on, gradients are held between passes.",
     )
-    memory_limit_bytes: PositiveInt | None = Field(
-        default=None, description="Cap on what torch may hold of each card; null for none."
+    memory_limit_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_BYTES,
+        description="Cap on what torch may hold of each card; null for none.",
     )
     memory_margin: float = Field(
         default=MARGIN, ge=0.0, lt=1.0, description="Share that is left free, as in a tuning job."

@@ -13,21 +13,19 @@ _OF_A_JOB: Final = (
     "list_trials",
     "get_recommendation",
     "cancel_tuning_job",
+    "stream_events",
     "delete_tuning_job",
 )
 
 
-def _links(job_id: str, *operations: str) -> dict[str, dict[str, Any]]:
-    return {
-        name: {"operationId": name, "parameters": {"job_id": f"$response.body#/{job_id}"}}
-        for name in operations
-    }
-
+_TO_THE_JOB: Final = {
+    name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
+    for name in _OF_A_JOB
+}
 
 LINKS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "create_tuning_job": _links("id", *_OF_A_JOB),
-    "get_tuning_job": _links("id", *_OF_A_JOB),
-    "cancel_tuning_job": _links("id", *_OF_A_JOB),
-    "list_tuning_jobs": _links("items/0/id", *_OF_A_JOB),
+    "create_tuning_job": _TO_THE_JOB,
+    "get_tuning_job": _TO_THE_JOB,
+    "cancel_tuning_job": _TO_THE_JOB,
 }
 """By the operation whose success they belong to; names are those of operations."""

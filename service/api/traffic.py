@@ -104,8 +104,10 @@ def _route(scope: Mapping[str, Any]) -> str:
 
 def _waits(scope: Mapping[str, Any]) -> bool:
     """Whether a request asks to be answered late."""
-    found = parse_qs(scope.get("query_string", b"")).get(b"wait", [b"0"])
-    return bool(found[-1].strip(b"0.+"))
+    # As text, since the parser of bytes fails where an escape is no ASCII.
+    query = scope.get("query_string", b"").decode("latin-1")
+    found = parse_qs(query).get("wait", ["0"])
+    return bool(found[-1].strip("0.+"))
 
 
 def _streams(message: Mapping[str, Any]) -> bool:

@@ -37,7 +37,14 @@ from tuner.spec.request import (
     misplaced_dataset,
 )
 from tuner.spec.space import BatchRange, RateRange, Search, SearchSpace
-from tuner.spec.strict import ENTRYPOINT, MAX_BATCH_SIZE, MAX_RATES, MAX_SEED, Strict
+from tuner.spec.strict import (
+    ENTRYPOINT,
+    MAX_BATCH_SIZE,
+    MAX_BYTES,
+    MAX_RATES,
+    MAX_SEED,
+    Strict,
+)
 from tuner.spec.training import (
     Adam,
     AdamW,
@@ -58,6 +65,7 @@ __all__ = [
     "DEFAULT_RATES",
     "ENTRYPOINT",
     "MAX_BATCH_SIZE",
+    "MAX_BYTES",
     "MAX_RATES",
     "MAX_SEED",
     "SKLEARN_TASK",

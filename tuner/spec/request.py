@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from tuner.spec.datasets import DatasetSpec
 from tuner.spec.models import ModelSpec
 from tuner.spec.objectives import Objective, TimeToTarget
 from tuner.spec.space import RateRange, Search, SearchSpace
-from tuner.spec.strict import MAX_SEED, Strict
+from tuner.spec.strict import MAX_BYTES, MAX_SEED, Strict
 from tuner.spec.training import Training
 
 
@@ -32,7 +32,7 @@ class Hardware(Strict):
     data_parallel_size: Literal[1] = Field(
         default=1, description="More than 1 needs multi-device timing, which is not there yet."
     )
-    memory_limit_bytes: PositiveInt | None = None
+    memory_limit_bytes: int | None = Field(default=None, ge=1, le=MAX_BYTES)
     memory_margin: float = Field(default=0.03, ge=0.0, lt=1.0)
 
 

@@ -15,6 +15,9 @@ MAX_RATES: Final = 1000
 MAX_BATCH_SIZE: Final = 2**20
 """Largest global batch that can be asked for, in samples."""
 
+MAX_BYTES: Final = 2**53
+"""Most memory that can be named; every reader of JSON holds integers up to here exactly."""
+
 ENTRYPOINT: Final = r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)*:[A-Za-z_][\w]*$"
 
 
