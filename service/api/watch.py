@@ -75,13 +75,16 @@ class Watch:
             await asyncio.sleep(self._interval_seconds)
 
     async def _wake(self) -> None:
+        asked = {waiter.job_id for waiter in self._waiters}
         try:
-            found = await run_in_threadpool(self._read, {w.job_id for w in self._waiters})
+            found = await run_in_threadpool(self._read, asked)
         except Exception:  # noqa: BLE001 - the request itself reads again, and reports it
-            found = {}
+            asked, found = set(), {}
             for waiter in self._waiters:
                 waiter.done.set()
         for waiter in tuple(self._waiters):
             status = found.get(waiter.job_id)
-            if status is not None and waiter.enough(status):
+            # A job that is gone will not change any more. Who came during the look was not
+            # asked for: that is no sign that a job is gone.
+            if waiter.enough(status) if status else waiter.job_id in asked:
                 waiter.done.set()

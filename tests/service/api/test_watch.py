@@ -1,6 +1,7 @@
 """Long polls: one look for all, and nobody is kept waiting by a dead database."""
 
 import asyncio
+import threading
 from collections.abc import Collection
 
 import pytest
@@ -57,6 +58,67 @@ def test_each_waits_for_its_own_job(board: Board) -> None:
 
     asyncio.run(story())
     assert {"a", "b"} in board.reads
+
+
+def test_two_hundred_cost_one_look(board: Board) -> None:
+    """However many wait for a job, one look tells them all; others go on waiting."""
+
+    async def story() -> None:
+        watch = Watch(board.read, interval_seconds=0.001)
+        many = [
+            asyncio.create_task(watch.wait("a", changed, timeout_seconds=30)) for _ in range(200)
+        ]
+        other = asyncio.create_task(watch.wait("b", changed, timeout_seconds=30))
+        assert not await ended(other)
+        before = len(board.reads)
+        board.jobs["a"] = (2, "running")
+        await asyncio.wait(many, timeout=20)
+        assert all(task.done() for task in many)
+        assert not await ended(other)
+        # One look may have been under way when the job changed.
+        assert len([read for read in board.reads[before:] if "a" in read]) <= 2
+        watch.close()
+        assert await ended(other)
+
+    asyncio.run(story())
+
+
+def test_a_job_that_is_deleted_keeps_nobody_waiting(board: Board) -> None:
+    """The request then finds no job, and says so."""
+
+    async def story() -> None:
+        watch = Watch(board.read, interval_seconds=0.001)
+        task = asyncio.create_task(watch.wait("a", changed, timeout_seconds=30))
+        assert not await ended(task)
+        del board.jobs["a"]
+        assert await ended(task)
+
+    asyncio.run(story())
+
+
+def test_who_comes_during_a_look_is_asked_for_in_the_next(board: Board) -> None:
+    """A job that a look did not ask for is not taken for one that is gone."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def read(job_ids: Collection[str]) -> dict[str, Status]:
+        looking.set()
+        go_on.wait(20)
+        return board.read(job_ids)
+
+    async def story() -> None:
+        watch = Watch(read, interval_seconds=0.001)
+        first = asyncio.create_task(watch.wait("a", changed, timeout_seconds=30))
+        await asyncio.to_thread(looking.wait, 20)
+        second = asyncio.create_task(watch.wait("b", changed, timeout_seconds=30))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert not await ended(second)
+        watch.close()
+        assert await ended(first)
+        assert await ended(second)
+
+    asyncio.run(story())
+    assert board.reads[0] == {"a"}
 
 
 def test_the_time_is_up_some_time(board: Board) -> None:
