@@ -73,6 +73,10 @@ def create_job(body: Any, parts: Parts, asked: Asked) -> Job:
     settings = parts.settings
     try:
         with parts.in_flight.hold(asked.owner, asked.idempotency_key):
+            # What was taken once is not refused because the service has changed since.
+            before = parts.jobs.asked_before(digest(body), asked)
+            if before is not None:
+                return before
             _, devices = parts.jobs.devices()
             accelerators = frozenset(device.view["accelerator"] for device in devices)
             admit(body, settings=settings, accelerators=accelerators)

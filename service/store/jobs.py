@@ -15,7 +15,7 @@ from service.store.callbacks import release
 from service.store.database import Database, now
 from service.store.deletion import delete_rows
 from service.store.figures import Figures, read_figures
-from service.store.idempotency import forget_old_keys
+from service.store.idempotency import KEPT, forget_old_keys
 from service.store.tables import (
     TERMINAL,
     Callback,
@@ -87,6 +87,22 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def asked_before(self, spec_digest: str, asked: Asked) -> Job | None:
+        """Find the job that the same request has already led to.
+
+        Args:
+            spec_digest: Over the user's own JSON.
+            asked: How the job is asked for.
+
+        Returns:
+            The job; None if the request has no key, or a new one.
+
+        Raises:
+            KeyReused: The key came before with another request.
+        """
+        with self._database.read() as session:
+            return _asked_before(session, spec_digest, asked)
+
     def create(
         self,
         spec: Mapping[str, Any],
@@ -111,6 +127,8 @@ class Jobs:
             KeyReused: The key came before with another request.
         """
         with self._database.write() as session:
+            if asked.idempotency_key is not None:
+                forget_old_keys(session)
             before = _asked_before(session, spec_digest, asked)
             if before is not None:
                 return before
@@ -295,9 +313,8 @@ def _queued(session: Session, *conditions: ColumnElement[bool]) -> int:
 def _asked_before(session: Session, spec_digest: str, asked: Asked) -> Job | None:
     if asked.idempotency_key is None:
         return None
-    forget_old_keys(session)
     row = session.get(Idempotency, (asked.owner or "", asked.idempotency_key))
-    if row is None:
+    if row is None or row.created_at < now() - KEPT:
         return None
     if row.body_digest != _request_digest(spec_digest, asked):
         raise KeyReused

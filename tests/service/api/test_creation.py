@@ -179,3 +179,16 @@ def test_a_callback_goes_to_an_address_of_the_web(client: TestClient, url: str) 
     assert (response.status_code, response.json()["code"]) == (422, "invalid_parameter")
     assert response.json()["errors"][0]["parameter"] == "callback_url"
     assert client.get(JOBS).json()["items"] == []
+
+
+def test_what_was_taken_once_is_not_refused_later(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repeated request finds its job although the service would not take it any more."""
+    first = post(client, "k")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("admitted again")
+
+    monkeypatch.setattr(creation, "admit", refuse)
+    assert post(client, "k").json()["id"] == first.json()["id"]
