@@ -227,7 +227,10 @@ def tls_server(authority: trustme.CA, *names: str) -> Iterator[tuple[int, list[s
                     # All of it: closed with bytes unread, a connection breaks for the other side.
                     request = b""
                     while not request.endswith(BODY):
-                        request += connection.recv(65536)
+                        block = connection.recv(65536)
+                        if not block:
+                            return
+                        request += block
                     connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
             except OSError:
                 return
