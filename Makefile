@@ -29,6 +29,7 @@ demo: install  ## start a service, tune a small network on real data, print the 
 test: install  ## the tests that need pip alone, within ten minutes
 	$(BIN)/pytest -m 'not gpu and not full' $(PYTEST_FLAGS)
 
+# Also fetches, into .generators, what makes clients from openapi.json; Node is brought along.
 test-all: install  ## every test; those for a GPU are skipped where there is none
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
@@ -49,5 +50,5 @@ bench: install  ## measure speed and memory, side by side with what people write
 	done
 
 clean:  ## remove what was built, the environment included
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) .generators build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .import_linter_cache

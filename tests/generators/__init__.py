@@ -1,0 +1,1 @@
+"""Clients that strangers generate from openapi.json: without a warning, and they work."""
