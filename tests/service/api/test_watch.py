@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pytest
 
-from service.api.watch import Status, Watch
+from service.api.watch import EACH_SECONDS, Status, Watch
 
 
 class Board:
@@ -58,6 +58,33 @@ def test_each_waits_for_its_own_job(board: Board) -> None:
 
     asyncio.run(story())
     assert {"a", "b"} in board.reads
+
+
+def test_news_rest_while_many_are_told_and_an_end_does_not(board: Board) -> None:
+    """After many were told of a change the next one waits, but nobody waits for an end."""
+    moments = [0.0]
+
+    async def story() -> None:
+        watch = Watch(board.read, interval_seconds=0.001, clock=lambda: moments[0])
+
+        def wait(revision: int) -> asyncio.Task[None]:
+            beyond = watch.wait("a", lambda status: status[0] > revision, timeout_seconds=30)
+            return asyncio.create_task(beyond)
+
+        first = [wait(1) for _ in range(20)]
+        board.jobs["a"] = (2, "running")
+        await asyncio.wait(first, timeout=20)
+        again = wait(2)
+        board.jobs["a"] = (3, "running")
+        moments[0] = 19 * EACH_SECONDS
+        assert not await ended(again)
+        moments[0] = 20 * EACH_SECONDS
+        assert await ended(again)
+        last = wait(3)
+        board.jobs["a"] = (4, "succeeded")
+        assert await ended(last)
+
+    asyncio.run(story())
 
 
 def test_two_hundred_cost_one_look(board: Board) -> None:
