@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from service.api import feeds as feeds_module
 from service.api.event_stream import read_event_id
 from service.api.feeds import Feeds
-from tests.service.api.followers import Board, Reader, reader_of
+from tests.service.api.followers import LONG_SECONDS, Board, Reader, reader_of
 
 Story = Callable[[Board, Feeds], Awaitable[None]]
 
@@ -136,6 +137,25 @@ def test_fifty_readers_cost_one_look() -> None:
     assert revisions == sorted(revisions)
     assert revisions.count(0) == 1
     assert set(revisions) <= {0, 3, 4}
+
+
+def test_many_readers_are_not_told_of_every_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After many were told the next look rests, and what happened meanwhile is one state."""
+    monkeypatch.setattr(feeds_module, "READER_SECONDS", LONG_SECONDS / 50)
+    read: list[int] = []
+
+    async def story(board: Board, feeds: Feeds) -> None:
+        readers = [reader_of(feeds).start() for _ in range(50)]
+        for reader in readers:
+            await reader.until("id: 3")
+        looks = len(board.looks)
+        for _ in range(100):
+            board.turn("a", 0)
+            await asyncio.sleep(0.001)
+        read.append(len(board.looks) - looks)
+
+    tell(story)
+    assert read[0] <= 1  # the one for a reader that came while the first was under way
 
 
 def test_what_is_written_once_is_shared() -> None:
