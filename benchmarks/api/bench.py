@@ -1,6 +1,6 @@
 """The API under load: answers, new jobs, lists, and many who wait, on one process and SQLite.
 
-    python benchmarks/api/bench.py [--jobs 10000] [--seconds 20] [--rounds 4]
+    python benchmarks/api/bench.py [--only PART]... [--jobs 10000] [--seconds 20] [--rounds 4]
 
 - `recommendation`: `GET .../recommendation` at 50 a second (asked: p50 <= 5 ms, p99 <= 25 ms);
 - `create`: `POST /v1/tuning-jobs` with an `Idempotency-Key` at 20 a second (asked: p99 <= 50 ms);
@@ -11,7 +11,9 @@
 - `zeus`: the batch-size server of Zeus on an empty database, in the same run, for comparison.
 
 Load is open-loop: requests leave at fixed times, and a latency counts from when its request was
-due. It comes from another process than the one that answers.
+due. It comes from another process than the one that answers. `--only` measures one part anew
+(`stored` is the first three) and leaves the others as they were; each part says how busy the
+machine was, and at what priority it ran.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,14 @@ FEW = 100
 PAGE = 50
 JOBS = "/v1/tuning-jobs"
 LISTS = 60
+ASKED = {
+    "stored": {
+        "recommendation": {"p50_seconds": 0.005, "p99_seconds": 0.025},
+        "create": {"p99_seconds": 0.05},
+        "list": "flat: a ratio of about 1",
+    },
+    "waiting": {"failed": 0, "job_speed_lost": 0.02},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,35 +168,45 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--without-zeus", action="store_true")
+    parser.add_argument("--only", choices=("stored", "zeus", "waiting"), action="append")
     options = parser.parse_args()
-    report: dict[str, Any] = {
+    report = json.loads(RESULT.read_text()) if options.only and RESULT.exists() else {}
+    report |= {
         "bench": "api",
         "command": "python benchmarks/api/bench.py",
         "machine": machine_facts(),
+        "asked": ASKED,
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        report |= measure_stored(folder, options.jobs, options.seconds)
-        if not options.without_zeus:
-            (folder / "zeus").mkdir()
-            report["zeus"] = zeus.compare(
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "stored": lambda: measure_stored(folder / "stored", options.jobs, options.seconds),
+            "zeus": lambda: zeus.compare(
                 ROOT / "build" / "zeus",
                 folder / "zeus",
                 create_rate=CREATE_RATE,
                 read_rate=READ_RATE,
                 count=int(CREATE_RATE * options.seconds),
-            )
-        report["waiting"] = waiting.measure(folder / "waiting", options.rounds)
-    report["load_average_after"] = machine_facts()["load_average"]
-    report["asked"] = {
-        "recommendation": {"p50_seconds": 0.005, "p99_seconds": 0.025},
-        "create": {"p99_seconds": 0.05},
-        "list": {"ratio": "about 1"},
-        "waiting": {"failed": 0, "job_speed_lost": 0.02},
-    }
+            ),
+            "waiting": lambda: waiting.measure(folder / "waiting", options.rounds),
+        }
+        for part, run in parts.items():
+            if options.only is None or part in options.only:
+                report[part] = _beside(run)
     RESULT.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
+
+
+def _beside(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Measure one part, and what else the machine had to do."""
+    before = os.getloadavg()[0]
+    found = run()
+    conditions = {
+        "load_before": round(before, 2),
+        "load_after": round(os.getloadavg()[0], 2),
+        "niceness": os.nice(0),
+    }
+    return {**found, "conditions": conditions}
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def serving(python: Path, folder: Path) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    folder.mkdir(parents=True, exist_ok=True)
     url = f"sqlite+aiosqlite:///{folder / 'zeus.sqlite3'}"
     environment = {**os.environ, "ZEUS_BSO_DATABASE_URL": url, "ZEUS_BSO_LOG_LEVEL": "ERROR"}
     log = folder / "zeus.log"
@@ -174,7 +175,9 @@ def _report(index: int) -> Request:
     return Request(method="POST", path="/report", body=body)
 
 
-def compare(folder: Path, data: Path, *, create_rate: float, read_rate: float, count: int) -> Any:
+def compare(
+    folder: Path, data: Path, *, create_rate: float, read_rate: float, count: int
+) -> dict[str, Any]:
     """Install, start and measure it; say why where that is impossible.
 
     Args:
