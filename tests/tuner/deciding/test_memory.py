@@ -9,6 +9,7 @@ import pytest
 from tests.tuner.driver import Driver, make_spec, replay
 from tests.tuner.world import World
 from tuner.deciding.probing import ACCUMULATION
+from tuner.errors import Problem
 from tuner.records import (
     AttemptLost,
     CapacityChanged,
@@ -16,7 +17,6 @@ from tuner.records import (
     MemoryReplay,
     MemoryTrace,
     MemoryTrial,
-    Problem,
     Result,
     Start,
     Started,
