@@ -51,6 +51,11 @@ EXCLUSIONS: Final = (
     ),
     ("list_trials", also("422"), "As above."),
     (
+        "get_recommendation",
+        "ensure_resource_availability.enabled = false",
+        "A job that was cancelled is there and has no recommendation: 404 `no_recommendation`.",
+    ),
+    (
         "stream_events",
         "response_schema_conformance.enabled = false",
         (
