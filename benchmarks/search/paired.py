@@ -38,18 +38,25 @@ def table(rows: Sequence[Row], value: Callable[[Row], float]) -> Floats:
     """Lay rows of one method and budget out by workload and repeat, cards averaged.
 
     Args:
-        rows: Of several workloads and cards, the same repeats for each.
+        rows: Of several workloads and cards; repeats that not all workloads have do not count.
         value: What to average.
 
     Returns:
         Shape (workloads, repeats), workloads in alphabetical order.
     """
-    workloads = sorted({row.workload for row in rows})
-    repeats = sorted({row.repeat for row in rows})
+    workloads, repeats = sorted({row.workload for row in rows}), common_repeats(rows)
     cells: dict[tuple[str, int], list[float]] = {}
     for row in rows:
         cells.setdefault((row.workload, row.repeat), []).append(value(row))
     return np.array([[np.mean(cells[name, one]) for one in repeats] for name in workloads])
+
+
+def common_repeats(rows: Sequence[Row]) -> list[int]:
+    """List the repeats that every workload of some rows has, ascending."""
+    of_each: dict[str, set[int]] = {}
+    for row in rows:
+        of_each.setdefault(row.workload, set()).add(row.repeat)
+    return sorted(set.intersection(*of_each.values()))
 
 
 def shared(one: Sequence[Row], other: Sequence[Row]) -> tuple[list[Row], list[Row]]:

@@ -14,7 +14,15 @@ from benchmarks.search.ceiling import pickers
 from benchmarks.search.draw import draw
 from benchmarks.search.grid import Grid, load
 from benchmarks.search.methods import BY_NAME
-from benchmarks.search.paired import CLOSE, interval, is_close, regret, shared, table
+from benchmarks.search.paired import (
+    CLOSE,
+    common_repeats,
+    interval,
+    is_close,
+    regret,
+    shared,
+    table,
+)
 from benchmarks.search.peers.lightning_found import recorded
 from benchmarks.search.regret import GRID_LIMITS, Judge, grid_seconds, judge
 from benchmarks.search.rows import BUDGETS, Row
@@ -105,7 +113,7 @@ def _point(rows: Sequence[Row], top: float) -> dict[str, Any]:
             for note in notes
             if note
         },
-        "repeats": len({row.repeat for row in rows}),
+        "repeats": len(common_repeats(rows)),
     }
 
 
@@ -131,7 +139,7 @@ def _difference(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
         "regret_difference": interval(table(mine, regret) - table(its, regret)).plain(),
         "share_difference": interval(table(mine, is_close) - table(its, is_close)).plain(),
         "workloads": len({row.workload for row in mine}),
-        "repeats": len({row.repeat for row in mine}),
+        "repeats": len(common_repeats(mine)),
     }
 
 
