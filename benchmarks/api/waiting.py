@@ -147,6 +147,9 @@ async def _turn(wire: Wire, path: str, api: psutil.Process, crowd: Crowd, *, cro
     if crowded:
         tasks += [asyncio.create_task(_poll(wire, path, crowd, ending)) for _ in range(POLLS)]
         tasks += [asyncio.create_task(_read(wire, path, crowd)) for _ in range(READERS)]
+        # What it takes to arrive is not what it takes to wait.
+        async with asyncio.timeout(START_SECONDS):
+            await _all_arrived(crowd, crowd.polls + POLLS, crowd.streams + READERS)
     await asyncio.sleep(SETTLE_SECONDS)
     began, before = datetime.now(UTC), _processor_seconds(api)
     await asyncio.sleep(TURN_SECONDS)
@@ -156,6 +159,12 @@ async def _turn(wire: Wire, path: str, api: psutil.Process, crowd: Crowd, *, cro
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     return Turn(crowded=crowded, began=began, ended=ended, api_processor_seconds=after - before)
+
+
+async def _all_arrived(crowd: Crowd, polls: int, streams: int) -> None:
+    # It is the counters that tell, and no event is set by all of them.
+    while (crowd.polls < polls or crowd.streams < streams) and not crowd.failed:  # noqa: ASYNC110 - see above
+        await asyncio.sleep(0.1)
 
 
 def _processor_seconds(process: psutil.Process) -> float:
