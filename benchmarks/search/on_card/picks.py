@@ -187,13 +187,22 @@ def grid(rig: Rig, subject: Subject, reference: Reference) -> tuple[Pick, Pick]:
     return first, second
 
 
+def _limit_bytes(rig: Rig) -> int:
+    """What a pass may hold, as the first call found it: on a processor it is what is free then."""
+    known = rig.ledger.get("limit")
+    if known is None:
+        known = {"bytes": describe_device(rig.workload).limit_bytes}
+        rig.ledger.put("limit", known)
+    return int(known["bytes"])
+
+
 def largest(rig: Rig, reference: Reference) -> Pick:
     """Take the largest power of two that fits, and scale the reference's rate with it.
 
     Source: Goyal et al. 2017, arXiv:1706.02677.
     """
     most = int(LARGEST_SHARE * len(rig.bench.train))
-    limit = describe_device(rig.workload).limit_bytes
+    limit = _limit_bytes(rig)
     batch, spent = reference.global_batch_size, reference.device_seconds
     while 2 * batch <= most:
         trial = MemoryTrial(
