@@ -13,10 +13,11 @@ from benchmarks.search.card import CARDS
 from benchmarks.search.ceiling import pickers, smooth
 from benchmarks.search.draw import draw
 from benchmarks.search.grid import Cell, Grid
-from benchmarks.search.paired import interval
+from benchmarks.search.paired import common_repeats, interval, regret, table
 from benchmarks.search.peers import keep_top, largest_batch, optuna_tpe, random_search
 from benchmarks.search.peers.rig import Rig
 from benchmarks.search.regret import judge
+from benchmarks.search.rows import Row
 from benchmarks.search.world import GridWorld
 from tuner import curve
 from tuner.records import MemoryTrial, Outcome
@@ -269,3 +270,31 @@ def test_intervals_hold_the_mean_and_shrink_with_repeats() -> None:
     for one in (few, many):
         assert one.low < one.mean < one.high
     assert many.high - many.low < few.high - few.low
+
+
+def test_repeats_that_a_workload_lacks_do_not_count() -> None:
+    """Means over workloads are of the repeats that every one of them has."""
+    names = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 2)]
+    rows = [
+        Row(
+            workload=name,
+            card="early-knee",
+            method="random",
+            limit="3x",
+            repeat=repeat,
+            budget=8,
+            batch=32,
+            learning_rate=0.1,
+            regret=float(repeat),
+            regret_to_best=0.0,
+            rate_regret=0.0,
+            failed=False,
+            note="",
+            spent_share=1.0,
+            out_of_memory=0,
+            trials=1,
+        )
+        for name, repeat in names
+    ]
+    assert common_repeats(rows) == [0, 2]
+    assert table(rows, regret).tolist() == [[0.0, 2.0], [0.0, 2.0]]

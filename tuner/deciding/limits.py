@@ -25,7 +25,7 @@ MIN_RUNS: Final = 2
 """Confirming runs that a plan sets aside at least."""
 
 MAX_RUNS: Final = 15
-"""Confirming runs at most: three finalists in four rounds, and three more of the chosen one."""
+"""Confirming runs at most: four finalists in three rounds, and three more of the chosen one."""
 
 USUAL_TRIALS: Final = 12
 """Search trials that a default horizon leaves room for."""

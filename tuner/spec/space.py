@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,6 +22,25 @@ class BatchRange(Strict):
         if self.low > self.high:
             raise ValueError(f"low ({self.low}) must not exceed high ({self.high})")
         return self
+
+
+def nearest_rate(
+    learning_rate: float, *, low: float, high: float, values: Sequence[float] = ()
+) -> float:
+    """Draw a rate into a range.
+
+    Args:
+        learning_rate: Any rate above 0.
+        low: Lower end.
+        high: Upper end.
+        values: The only rates of the range; empty where any between the ends will do.
+
+    Returns:
+        The rate of the range that is nearest in ln.
+    """
+    if values:
+        return min(values, key=lambda rate: abs(math.log(rate / learning_rate)))
+    return min(high, max(low, learning_rate))
 
 
 class RateRange(Strict):
@@ -58,9 +78,7 @@ class RateRange(Strict):
 
     def nearest(self, learning_rate: float) -> float:
         """Return the nearest rate, in ln, that may be tried."""
-        if self.values:
-            return min(self.values, key=lambda rate: abs(math.log(rate / learning_rate)))
-        return min(self.high, max(self.low, learning_rate))
+        return nearest_rate(learning_rate, low=self.low, high=self.high, values=self.values)
 
 
 class SearchSpace(Strict):

@@ -12,6 +12,7 @@ import numpy as np
 
 from tuner.deciding.prior import Prior
 from tuner.deciding.score import Observation
+from tuner.spec.space import nearest_rate
 
 REACH: Final = math.log(8.0)
 """Rates are searched within this distance of the prior's in ln, at every batch."""
@@ -51,9 +52,7 @@ class Space:
 
     def clip(self, learning_rate: float) -> float:
         """Return the nearest rate inside the space, in ln."""
-        if self.rates:
-            return min(self.rates, key=lambda rate: abs(math.log(rate / learning_rate)))
-        return min(self.high, max(self.low, learning_rate))
+        return nearest_rate(learning_rate, low=self.low, high=self.high, values=self.rates)
 
 
 def warm_starts(prior: Prior, space: Space) -> list[Point]:
