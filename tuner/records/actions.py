@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuner.records.requests import (
+from tuner.records.unions import (
     Request,
 )
 

@@ -46,6 +46,18 @@ from tuner.records.results import (
     TimingMeasurement,
     TrainingResult,
 )
+from tuner.records.study import (
+    GradientProbe,
+    GradientScatters,
+    Landscape,
+    LandscapeProbe,
+    LineProbe,
+    LineProfile,
+    MinimumProbe,
+    MinimumShape,
+    StudyRun,
+    StudyRunResult,
+)
 
 RECORD_VERSION: Final = 1
 """Raised whenever a stored record could no longer be read by the code before it."""
@@ -69,6 +81,16 @@ RECORDS: Final[Mapping[str, type]] = {
         TrainingResult,
         StackPaces,
         StackedResults,
+        GradientProbe,
+        LandscapeProbe,
+        LineProbe,
+        MinimumProbe,
+        StudyRun,
+        GradientScatters,
+        Landscape,
+        LineProfile,
+        MinimumShape,
+        StudyRunResult,
         Problem,
         Started,
         Result,

@@ -9,11 +9,9 @@ from tuner.records.knowledge import (
     Knowledge,
     PastAnswer,
 )
-from tuner.records.requests import (
-    Request,
-)
-from tuner.records.results import (
+from tuner.records.unions import (
     Measurement,
+    Request,
 )
 
 

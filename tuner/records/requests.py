@@ -263,15 +263,3 @@ class StackedRuns:
     def deadline_seconds(self) -> float | None:
         """Wall seconds after which all that are left stop, censored; None for none."""
         return self.runs[0].deadline_seconds
-
-
-Request = (
-    Inspect
-    | MemoryTrial
-    | MemoryTrace
-    | MemoryReplay
-    | StepTiming
-    | TrainingRun
-    | StackTiming
-    | StackedRuns
-)

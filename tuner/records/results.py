@@ -367,15 +367,3 @@ class StackedResults:
         """The results, each with an equal share of the seconds."""
         share = self.device_seconds / max(1, len(self.results))
         return tuple(dataclasses.replace(each, device_seconds=share) for each in self.results)
-
-
-Measurement = (
-    Inspection
-    | MemoryMeasurement
-    | MemoryPrediction
-    | MemoryReplayed
-    | TimingMeasurement
-    | TrainingResult
-    | StackPaces
-    | StackedResults
-)
