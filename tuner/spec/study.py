@@ -50,11 +50,11 @@ class RateGrid(Strict):
     """Several rates at every batch size; each batch is then shown at its own best one."""
 
     kind: Literal["grid"]
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=2, max_length=16, strict=False)]
+    learning_rates: list[Rate] = Field(min_length=2, max_length=16)
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
-        if list(self.learning_rates) != sorted(set(self.learning_rates)):
+        if self.learning_rates != sorted(set(self.learning_rates)):
             raise ValueError("learning_rates must ascend, each one once")
         return self
 
@@ -108,10 +108,11 @@ class StudySpec(Strict):
     model: ModelSpec
     dataset: DatasetSpec
     training: Training
-    batch_sizes: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)], ...],
-        Field(min_length=2, max_length=MAX_STUDY_BATCHES, strict=False),
-    ] = Field(description="Global batch sizes, ascending; a batch of one is allowed.")
+    batch_sizes: list[Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)]] = Field(
+        min_length=2,
+        max_length=MAX_STUDY_BATCHES,
+        description="Global batch sizes, ascending; a batch of one is allowed.",
+    )
     learning_rate: StudyRate
     full_batch: Rprop | None = Field(
         default=None, description="Also train with all samples in every step, by this rule."
@@ -126,7 +127,7 @@ class StudySpec(Strict):
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
-        if list(self.batch_sizes) != sorted(set(self.batch_sizes)):
+        if self.batch_sizes != sorted(set(self.batch_sizes)):
             raise ValueError("batch_sizes must ascend, each one once")
         if self.training.schedule.kind != "constant":
             raise ValueError("training.schedule must be constant: a study ends by its patience")
@@ -149,7 +150,7 @@ class StudySpec(Strict):
         rule = self.learning_rate
         match rule:
             case RateGrid():
-                return rule.learning_rates
+                return tuple(rule.learning_rates)
             case LinearRate():
                 return (rule.learning_rate * batch_size / rule.at_batch_size,)
             case SquareRootRate():
