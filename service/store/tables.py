@@ -78,14 +78,22 @@ def _one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
+class JobKind(enum.StrEnum):
+    """What a job is about."""
+
+    TUNING = "tuning"
+    STUDY = "study"
+
+
 class Job(Table):
-    """One tuning job.
+    """One job: a tuning, or a batch-size study.
 
     `number` gives the order of arrival and never comes again; `id` is what people see. `spec`
     is the user's own JSON, `last_sequence` the number of records so far. `revision` rises with
     every change.
     `owner` is the id of a key, null where the service has none. `fingerprint` is that of the
     answer, known from its first stage on; a job that is `forced` measures even what is known.
+    `surface` is what a tuning believes of batches and rates that were not tried.
     """
 
     __tablename__ = "job"
@@ -95,11 +103,15 @@ class Job(Table):
         Index(None, "state", "number"),
         Index(None, "owner", "number"),
         Index(None, "fingerprint", "number"),
+        Index(None, "kind", "number"),
         {"sqlite_autoincrement": True},
     )
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(40), unique=True)
+    kind: Mapped[str] = mapped_column(
+        String(16), server_default=text("'tuning'"), default=JobKind.TUNING
+    )
     state: Mapped[str] = mapped_column(String(16))
     desired_state: Mapped[str] = mapped_column(String(16))
     stage: Mapped[str | None] = mapped_column(String(16))
@@ -112,6 +124,7 @@ class Job(Table):
     forced: Mapped[bool] = mapped_column(Boolean, server_default=false(), default=False)
     progress: Mapped[dict[str, Any] | None] = mapped_column(Json)
     answer: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    surface: Mapped[dict[str, Any] | None] = mapped_column(Json)
     problem: Mapped[dict[str, Any] | None] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
