@@ -9,6 +9,7 @@ from typing import Final
 
 import torch
 
+from tuner.measuring.batches import Batches
 from tuner.measuring.random_state import derived_seed
 from tuner.measuring.workbench import Workbench
 from tuner.workloads.precision import autocast_of
@@ -90,19 +91,44 @@ def look(
     counts_accuracy = bench.workload.metric == "accuracy"
     guard = min(total, GUARD_SAMPLES) if counts_accuracy else total
     model.eval()
+    split, criterion = bench.validation, bench.criterion
     with seeded(derived_seed(bench.workload.data_seed, "evaluation")):
-        loss = _mean(bench, bench.criterion.loss_sum, model, guard, samples_per_pass)
+        loss = mean_score(
+            bench, split, criterion.loss_sum, model, total=guard, samples_per_pass=samples_per_pass
+        )
         value = loss
         if counts_accuracy:
-            value = _mean(bench, bench.criterion.correct_sum, model, total, samples_per_pass)
+            score = criterion.correct_sum
+            value = mean_score(
+                bench, split, score, model, total=total, samples_per_pass=samples_per_pass
+            )
     model.train()
     return torch.stack([value, loss])
 
 
-def _mean(
-    bench: Workbench, score: Score, model: torch.nn.Module, total: int, samples_per_pass: int
+@torch.no_grad()
+def mean_score(
+    bench: Workbench,
+    batches: Batches,
+    score: Score,
+    model: torch.nn.Module,
+    *,
+    total: int,
+    samples_per_pass: int,
 ) -> torch.Tensor:
-    batches = bench.validation
+    """Average a score over the first samples of a split, in the model's mode of the moment.
+
+    Args:
+        bench: The workload, whose precision it is computed in.
+        batches: The split.
+        score: Sums over the counted items of a micro-batch.
+        model: On the device.
+        total: Samples to look at.
+        samples_per_pass: Samples of a forward pass at most.
+
+    Returns:
+        A float64 scalar on the device; nothing waits for it.
+    """
     summed = torch.zeros((), dtype=torch.float64, device=bench.device)
     for samples in _slices(total, samples_per_pass):
         inputs, targets = batches.run(samples)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import torch
 
 from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
 from tuner.measuring.random_state import derived_seed
-from tuner.measuring.sharpness import measure_sharpness
+from tuner.measuring.sharpness import LossSum, measure_sharpness
 from tuner.measuring.workbench import Workbench, eagerly
 from tuner.records import Sharpness
 
@@ -16,16 +17,27 @@ SAMPLES: Final = 1024
 """Size of the fixed set of training samples, if there are so many."""
 
 
-def sharpness_at(bench: Workbench, model: torch.nn.Module) -> Sharpness | None:
-    """Measure sharpness at a model's weights, in fp32 and eval mode.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedSet:
+    """The training samples on which minima of one workload are looked at.
 
     Args:
-        bench: The workload; its data seed chooses the samples and the directions, so that
-            runs are compared on equal terms.
-        model: Where the run has ended.
+        seed: Chose the samples; directions are drawn from it too.
+        loss_sum: Differentiable sum of the loss over a slice of them.
+        counts: Counted items of each, shape (n,), where the data lie.
+    """
 
-    Returns:
-        The measures, or None where memory does not hold the first of them.
+    seed: int
+    loss_sum: LossSum
+    counts: torch.Tensor
+
+
+def fixed_set(bench: Workbench, model: torch.nn.Module) -> FixedSet:
+    """Choose the samples: by the data seed alone, so that runs are compared on equal terms.
+
+    Args:
+        bench: The workload.
+        model: Whose loss is summed, with its parameters of the moment.
     """
     seed = derived_seed(bench.workload.data_seed, "sharpness")
     order = torch.randperm(len(bench.train), generator=torch.Generator().manual_seed(seed))
@@ -35,10 +47,23 @@ def sharpness_at(bench: Workbench, model: torch.nn.Module) -> Sharpness | None:
         inputs, targets = bench.train.fetch(chosen[samples])
         return bench.criterion.loss_sum(model, inputs, targets)
 
-    counts = bench.train.counts.index_select(0, chosen)
+    return FixedSet(seed=seed, loss_sum=loss_sum, counts=bench.train.counts.index_select(0, chosen))
+
+
+def sharpness_at(bench: Workbench, model: torch.nn.Module) -> Sharpness | None:
+    """Measure sharpness at a model's weights, in fp32 and eval mode.
+
+    Args:
+        bench: The workload; its data seed chooses the samples and the directions.
+        model: Where the run has ended.
+
+    Returns:
+        The measures, or None where memory does not hold the first of them.
+    """
+    chosen = fixed_set(bench, model)
     try:
         with eagerly(bench.workload):
-            return measure_sharpness(model, loss_sum, counts, seed=seed)
+            return measure_sharpness(model, chosen.loss_sum, chosen.counts, seed=chosen.seed)
     except Exception as error:
         if not is_out_of_memory(error):
             raise

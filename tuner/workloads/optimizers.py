@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop, Rprop
 
 Build = Callable[[Mapping[str, Any], list[torch.nn.Parameter], float, bool | None], Optimizer]
 """From the options, the parameters, the rate and `foreach` to an optimizer."""
@@ -105,11 +105,29 @@ def _rmsprop(
     )
 
 
+def _rprop(
+    options: Mapping[str, Any],
+    parameters: list[torch.nn.Parameter],
+    learning_rate: float,
+    foreach: bool | None,  # noqa: FBT001 - the signature of every builder
+) -> Optimizer:
+    return Rprop(
+        parameters,
+        lr=learning_rate,
+        etas=(float(options.get("eta_minus", 0.5)), float(options.get("eta_plus", 1.2))),
+        step_sizes=(
+            float(options.get("smallest_step", 1e-6)),
+            float(options.get("largest_step", 50.0)),
+        ),
+        foreach=foreach,
+    )
+
+
 def _betas(options: Mapping[str, Any]) -> tuple[float, float]:
     return float(options.get("beta1", 0.9)), float(options.get("beta2", 0.999))
 
 
 OPTIMIZERS: Mapping[str, Build] = MappingProxyType(
-    {"sgd": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop}
+    {"sgd": _sgd, "adam": _adam, "adamw": _adamw, "rmsprop": _rmsprop, "rprop": _rprop}
 )
 """From the `kind` of an optimizer to what makes it."""

@@ -50,6 +50,10 @@ def test_batches_of_all_sizes_walk_under_the_same_area() -> None:
         ({"kind": "sgd", "momentum": 0.9, "nesterov": True}, {"momentum": 0.9, "nesterov": True}),
         ({"kind": "adam", "beta1": 0.8, "epsilon": 1e-6}, {"betas": (0.8, 0.999), "eps": 1e-6}),
         ({"kind": "adamw", "beta2": 0.95}, {"betas": (0.9, 0.95), "weight_decay": 0.01}),
+        (
+            {"kind": "rprop", "eta_minus": 0.4, "eta_plus": 1.3, "largest_step": 2.0},
+            {"etas": (0.4, 1.3), "step_sizes": (1e-6, 2.0)},
+        ),
         ({"kind": "rmsprop", "alpha": 0.9, "momentum": 0.5}, {"alpha": 0.9, "momentum": 0.5}),
     ],
 )

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import torch
 
-from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
 from tuner.measuring.sharpness.asam import asam_sharpness
 from tuner.measuring.sharpness.hessian import hessian_top_eigenpair
 from tuner.measuring.sharpness.keskar import keskar_phi
+from tuner.measuring.sharpness.session import Session
 from tuner.measuring.sharpness.surface import LossSum, LossSurface, on_surface
 from tuner.records import Sharpness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor, nn
 
     from tuner.measuring.sharpness.lanczos import Eigenpair
 
 __all__ = ["SAMPLES_PER_PASS", "LossSum", "LossSurface", "measure_sharpness", "on_surface"]
-
-_T = TypeVar("_T")
 
 SAMPLES_PER_PASS: Final = 128
 """Samples of one forward or backward pass, so that memory stays that of a modest batch."""
@@ -65,7 +61,7 @@ def measure_sharpness(
         )
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        session = _Session(model, loss_sum, counts, samples_per_pass)
+        session = Session(model, loss_sum, counts, samples_per_pass)
         asam = session.measure(asam_sharpness)
         pair = session.measure(lambda surface: hessian_top_eigenpair(surface, seed=seed))
         directions = _directions(pair)
@@ -76,37 +72,6 @@ def measure_sharpness(
         hessian_top_eigenvalue=_finite(pair.value if pair else None),
         num_samples=counts.numel(),
     )
-
-
-class _Session:
-    """Runs one measure after the other, with smaller passes once memory ran out."""
-
-    def __init__(
-        self, model: nn.Module, loss_sum: LossSum, counts: Tensor, samples_per_pass: int
-    ) -> None:
-        self.model = model
-        self.loss_sum = loss_sum
-        self.counts = counts
-        self.samples_per_pass = samples_per_pass
-
-    def measure(self, measure: Callable[[LossSurface], _T]) -> _T | None:
-        samples_per_pass = self.samples_per_pass
-        while samples_per_pass:
-            try:
-                with on_surface(
-                    self.model, self.loss_sum, self.counts, samples_per_pass=samples_per_pass
-                ) as surface:
-                    value = measure(surface)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                forget(error)
-            else:
-                self.samples_per_pass = samples_per_pass
-                return value
-            release(next(self.model.parameters()).device)
-            samples_per_pass //= 2
-        return None
 
 
 def _directions(pair: Eigenpair | None) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of the Hessian of the mean loss, without the Hessian."""
+"""The largest eigenvalues of the Hessian of the mean loss, without the Hessian."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch.autograd.function import BackwardCFunction
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tuner.measuring.out_of_memory import is_out_of_memory
-from tuner.measuring.sharpness.lanczos import largest_eigenpair
+from tuner.measuring.sharpness.lanczos import largest_eigenpair, largest_eigenvalues
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.autograd.graph import Node
 
-    from tuner.measuring.sharpness.lanczos import Eigenpair
+    from tuner.measuring.sharpness.lanczos import Eigenpair, Eigenvalues
     from tuner.measuring.sharpness.surface import LossSurface
 
 RELATIVE_STEP: Final = 5e-4
@@ -46,17 +46,39 @@ def hessian_top_eigenpair(surface: LossSurface, *, seed: int) -> Eigenpair:
     """
     surface.move_home()
     start = _start(surface, seed)
-    return largest_eigenpair(_Product(surface), start)
+    return largest_eigenpair(HessianProduct(surface), start)
 
 
-class _Product:
-    """Hessian-vector products: exact ones until an operation turns out to have none."""
+def hessian_top_eigenvalues(surface: LossSurface, *, seed: int, count: int) -> Eigenvalues:
+    """Measure the largest (algebraic) eigenvalues of the Hessian.
+
+    Args:
+        surface: Where to measure, over the whole set.
+        seed: Of the start vector.
+        count: Eigenvalues that are wanted.
+
+    Returns:
+        As many as converged, and the eigenvector of the first; see `hessian_top_eigenpair`
+        for what it costs, about half as much again for every value after the first.
+    """
+    surface.move_home()
+    start = _start(surface, seed)
+    return largest_eigenvalues(HessianProduct(surface), start, count=count)
+
+
+class HessianProduct:
+    """Hessian-vector products: exact ones until an operation turns out to have none.
+
+    Args:
+        surface: Where to measure; its parameters are at the origin.
+    """
 
     def __init__(self, surface: LossSurface) -> None:
         self.surface = surface
         self.step = self._choose_step() if _own_derivatives(surface) else None
 
     def __call__(self, vector: Tensor) -> Tensor:
+        """Multiply a vector (n,) by the Hessian."""
         if self.step is None:
             try:
                 with sdpa_kernel(SDPBackend.MATH):

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a symmetric operator, by thick-restarted Lanczos."""
+"""The largest eigenvalues of a symmetric operator, by thick-restarted Lanczos."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ ACCEPTED_RESIDUAL: Final = 0.05
 """Relative residual up to which the last value counts when the products run out."""
 
 MAX_PRODUCTS: Final = 60
-"""Operator products at most."""
+"""Operator products at most, for the first eigenvalue."""
+
+MORE_PRODUCTS: Final = 30
+"""Operator products at most, for each eigenvalue after the first."""
+
+FLOOR: Final = 0.05
+"""Share of the first eigenvalue below which the error of another one is not held against that
+one: what lies close to zero has no relative error to speak of."""
 
 BASIS_BYTES: Final = 2**31
 """Memory that the basis may take before it is restarted with fewer vectors."""
@@ -37,8 +44,11 @@ SMALLEST_BASIS: Final = 5
 LARGEST_BASIS: Final = 30
 """Basis vectors that are ever held."""
 
-KEPT: Final = 2
-"""Ritz vectors that a restart keeps."""
+SPARE: Final = 1
+"""Ritz vectors that a restart keeps besides those that are wanted."""
+
+ROOM: Final = 3
+"""Basis vectors that are held at least besides those that a restart keeps."""
 
 BLOCK: Final = 2**18
 """Columns of the basis that a restart combines at once."""
@@ -70,48 +80,93 @@ def basis_size(size: int, element_bytes: int) -> int:
     return min(max(affordable, SMALLEST_BASIS), LARGEST_BASIS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eigenvalues:
+    """The largest eigenvalues of an operator, as far as they converged.
+
+    Args:
+        values: Descending; fewer than were wanted where products ran out or the operator has
+            no more to tell, none where it gave something that is not finite.
+        errors: Estimated absolute error of each.
+        vector: Unit eigenvector of the first, shape (n,); None without values.
+        products: Operator products that were spent.
+    """
+
+    values: tuple[float, ...]
+    errors: tuple[float, ...]
+    vector: Tensor | None
+    products: int
+
+
 def largest_eigenpair(
     product: Callable[[Tensor], Tensor], start: Tensor, *, largest_basis: int | None = None
 ) -> Eigenpair:
     """Find the largest (algebraic) eigenvalue of a symmetric operator.
 
-    Lanczos with full re-orthogonalisation; when the basis is full it is restarted from its
-    best Ritz vectors (Wu and Simon 2000, doi:10.1137/S0895479898334605). It stops when the
-    error estimate min(residual, residual^2 / gap) lies below `RELATIVE_TOLERANCE` and the value
-    has been steady, after 10 products at the earliest.
-
     Args:
         product: The operator; takes and returns a vector (n,).
         start: Unit vector (n,), random, so that it has a part along the answer.
-        largest_basis: Vectors held at most, at least 4; None: as memory allows.
+        largest_basis: Vectors held at most, at least 5; None: as memory allows.
 
     Returns:
         The pair.
     """
+    found = largest_eigenvalues(product, start, count=1, largest_basis=largest_basis)
+    value = found.values[0] if found.values else float("nan")
+    return Eigenpair(value=value, vector=found.vector, products=found.products)
+
+
+def largest_eigenvalues(
+    product: Callable[[Tensor], Tensor],
+    start: Tensor,
+    *,
+    count: int,
+    largest_basis: int | None = None,
+) -> Eigenvalues:
+    """Find the largest (algebraic) eigenvalues of a symmetric operator.
+
+    Lanczos with full re-orthogonalisation; when the basis is full it is restarted from its
+    best Ritz vectors (Wu and Simon 2000, doi:10.1137/S0895479898334605). It stops when the
+    error estimates min(residual, residual^2 / gap) of all wanted values lie below
+    `RELATIVE_TOLERANCE` and the values have been steady, after 10 products at the earliest.
+    From one start vector an eigenvalue of several dimensions is found once.
+
+    Args:
+        product: The operator; takes and returns a vector (n,).
+        start: Unit vector (n,), random, so that it has a part along the answers.
+        count: Eigenvalues that are wanted.
+        largest_basis: Vectors held at most, but for what `count` needs; None: as memory allows.
+
+    Returns:
+        The values. Where the products run out, those before the first that is still moving.
+    """
+    kept = count + SPARE
     held = largest_basis or basis_size(start.numel(), start.element_size())
-    held = min(held, start.numel())
+    held = min(max(held, kept + ROOM), start.numel())
+    most = MAX_PRODUCTS + MORE_PRODUCTS * (count - 1)
     basis = start.new_empty((held, start.numel()))
     basis[0] = start
     projected = torch.zeros((held, held), dtype=torch.float64)
-    filled, values = 1, [float("-inf")] * STEADY_PRODUCTS
-    for products in range(1, MAX_PRODUCTS + 1):
+    filled, history = 1, [[float("-inf")] * count] * STEADY_PRODUCTS
+    for products in range(1, most + 1):
         image = product(basis[filled - 1])
         coefficients, rest = _orthogonalise(basis[:filled], image)
         if not (torch.isfinite(coefficients).all() and torch.isfinite(rest)):
             break
         projected[:filled, filled - 1] = projected[filled - 1, :filled] = coefficients
         ritz = _Ritz.of(projected[:filled, :filled], float(rest))
-        values.append(ritz.values[0])
+        history.append(ritz.leading(count))
         spanned = filled == start.numel() or ritz.nothing_left
-        converged = products >= LEAST_PRODUCTS and _steady(values) and ritz.converged
-        if spanned or converged or (products == MAX_PRODUCTS and ritz.acceptable):
+        converged = products >= LEAST_PRODUCTS and _steady(history, count) and ritz.converged(count)
+        if spanned or converged or (products == most and ritz.accepted(count)):
+            told = min(count, filled) if spanned or converged else ritz.accepted(count)
             vector = ritz.vectors[:, 0].to(basis) @ basis[:filled]
-            return Eigenpair(value=ritz.values[0], vector=vector, products=products)
+            return ritz.told(told, vector, products)
         if filled == held:
-            filled = _restart(basis, projected, ritz)
+            filled = _restart(basis, projected, ritz, kept)
         basis[filled] = image / rest
         filled += 1
-    return Eigenpair(value=float("nan"), vector=None, products=products)
+    return Eigenvalues(values=(), errors=(), vector=None, products=products)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,20 +194,50 @@ class _Ritz:
         """The basis spans an invariant subspace: its eigenvalues are exact."""
         return self.rest <= 1e-6 * self.scale
 
-    @property
-    def converged(self) -> bool:
-        residual, gap = self.residuals[0], self.values[0] - self.values[1]
-        estimate = min(residual, residual**2 / gap) if gap > 0.0 else residual
-        return estimate <= RELATIVE_TOLERANCE * abs(self.values[0])
+    def leading(self, count: int) -> list[float]:
+        missing = count - len(self.values)
+        return self.values[:count] + [float("-inf")] * missing
 
-    @property
-    def acceptable(self) -> bool:
-        return self.residuals[0] <= ACCEPTED_RESIDUAL * abs(self.values[0])
+    def error(self, place: int) -> float:
+        """Estimate how far a Ritz value is off."""
+        residual, value = self.residuals[place], self.values[place]
+        beside = self.values[max(0, place - 1) : place] + self.values[place + 1 : place + 2]
+        gap = min((abs(value - other) for other in beside), default=0.0)
+        return min(residual, residual**2 / gap) if gap > 0.0 else residual
+
+    def measure(self, place: int) -> float:
+        """What an error of a value is held against."""
+        return max(abs(self.values[place]), FLOOR * abs(self.values[0]))
+
+    def converged(self, count: int) -> bool:
+        return len(self.values) > count and all(
+            self.error(place) <= RELATIVE_TOLERANCE * self.measure(place) for place in range(count)
+        )
+
+    def accepted(self, count: int) -> int:
+        """Count the first values that are near enough when the products have run out."""
+        near = [
+            self.residuals[place] <= ACCEPTED_RESIDUAL * self.measure(place)
+            for place in range(min(count, len(self.values)))
+        ]
+        return near.index(False) if False in near else len(near)
+
+    def told(self, count: int, vector: Tensor, products: int) -> Eigenvalues:
+        return Eigenvalues(
+            values=tuple(self.values[:count]),
+            errors=tuple(self.error(place) for place in range(count)),
+            vector=vector,
+            products=products,
+        )
 
 
-def _steady(values: list[float]) -> bool:
-    change = values[-1] - values[-1 - STEADY_PRODUCTS]
-    return abs(change) <= RELATIVE_TOLERANCE * abs(values[-1])
+def _steady(history: list[list[float]], count: int) -> bool:
+    now, before = history[-1], history[-1 - STEADY_PRODUCTS]
+    return all(
+        abs(now[place] - before[place])
+        <= RELATIVE_TOLERANCE * max(abs(now[place]), FLOOR * abs(now[0]))
+        for place in range(count)
+    )
 
 
 def _orthogonalise(basis: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,11 +249,11 @@ def _orthogonalise(basis: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
     return (first + second).to("cpu", torch.float64), torch.linalg.vector_norm(image)
 
 
-def _restart(basis: Tensor, projected: Tensor, ritz: _Ritz) -> int:
-    kept = ritz.vectors[:, :KEPT].T.to(basis)
+def _restart(basis: Tensor, projected: Tensor, ritz: _Ritz, count: int) -> int:
+    kept = ritz.vectors[:, :count].T.to(basis)
     for start in range(0, basis.shape[1], BLOCK):
         block = basis[:, start : start + BLOCK]
-        basis[:KEPT, start : start + BLOCK] = kept @ block
+        basis[:count, start : start + BLOCK] = kept @ block
     projected.zero_()
-    projected[:KEPT, :KEPT] = torch.diag(torch.tensor(ritz.values[:KEPT], dtype=torch.float64))
-    return KEPT
+    projected[:count, :count] = torch.diag(torch.tensor(ritz.values[:count], dtype=torch.float64))
+    return count
