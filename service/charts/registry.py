@@ -1,0 +1,30 @@
+"""Which charts there are, in the order in which they are shown: one file and one line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from service.charts.chart import Chart
+from service.evidence import StudyEvidence, TuningEvidence
+
+ChartsOfTuning: TypeAlias = Callable[[TuningEvidence], Chart | None]
+ChartsOfStudy: TypeAlias = Callable[[StudyEvidence], tuple[Chart, ...]]
+
+OF_TUNING: Final[tuple[ChartsOfTuning, ...]] = ()
+OF_STUDY: Final[tuple[ChartsOfStudy, ...]] = ()
+
+
+def charts_of(evidence: TuningEvidence | StudyEvidence) -> tuple[Chart, ...]:
+    """Draw all that the evidence allows.
+
+    Args:
+        evidence: Of a tuning job or a study, at whatever point it is.
+
+    Returns:
+        The charts for which something was measured.
+    """
+    if isinstance(evidence, TuningEvidence):
+        drawn = [draw(evidence) for draw in OF_TUNING]
+        return tuple(chart for chart in drawn if chart is not None)
+    return tuple(chart for draw in OF_STUDY for chart in draw(evidence))
