@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from service.kinds import Spec
 from tuner.records import CapacityChanged
-from tuner.spec import TuningSpec
 from workers.executor import DeviceSlot
 
 
@@ -26,7 +26,7 @@ class Claim:
     wanted: int
 
     @classmethod
-    def of(cls, spec: TuningSpec, before: CapacityChanged | None) -> Claim:
+    def of(cls, spec: Spec, before: CapacityChanged | None) -> Claim:
         """State what a job wants.
 
         Args:

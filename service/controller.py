@@ -1,4 +1,4 @@
-"""The loop between tunings, store and executor.
+"""The loop between tunings and studies, store and executor.
 
 One pass: take what has ended, look for new jobs and cancels, share the devices out, let each
 job decide, commit, and only then hand measurements to devices. Whatever dies in between, the
@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 from service.allocation import Claim, share
 from service.busy import BusyTimes
+from service.kinds import Spec, facts_of
 from service.live_job import LiveJob, failed_turn
 from service.machine import MakeMachine
 from service.reconcile import past_answers, read_spec, rebuild, sweep_artifacts
@@ -31,7 +32,6 @@ from service.store.ledger import Ledger, Superseded, Turn
 from service.store.tables import Job
 from tuner.errors import IncompatibleRecord, Problem, TunerError
 from tuner.records import CapacityChanged, Tighten
-from tuner.spec import TuningSpec
 from workers.executor import AttemptId, DeviceSlot, Executor, Lost, NoFreeDevice
 
 QUEUE_WINDOW: Final = 64
@@ -50,7 +50,7 @@ class Controller:
         settings: How it is deployed.
         ledger: The controller's half of the store.
         executor: Runs the measurements.
-        make_machine: Makes the tuning of a job.
+        make_machine: Makes the machine of a job, by what is asked.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Controller:
         for (row, spec), grant in zip(queued, grants[len(live) :], strict=True):
             self._activate(row, spec, grant)
 
-    def _look_at_queue(self) -> list[tuple[Job, TuningSpec]]:
+    def _look_at_queue(self) -> list[tuple[Job, Spec]]:
         found = []
         for row in self._ledger.queued(QUEUE_WINDOW):
             try:
@@ -157,7 +157,7 @@ class Controller:
                 self._refuse(row, error.problem)
         return found
 
-    def _activate(self, row: Job, spec: TuningSpec, grant: CapacityChanged | None) -> None:
+    def _activate(self, row: Job, spec: Spec, grant: CapacityChanged | None) -> None:
         if grant is None:
             wanted = spec.hardware.accelerator
             detail = f"This service has no {wanted} device: choose another one, or auto."
@@ -171,6 +171,7 @@ class Controller:
                 number=row.number,
                 job_id=row.id,
                 spec=spec,
+                kind=row.kind,
                 machine=machine,
                 recall=self._ledger.recall,
                 find_answer=past_answers(row, self._ledger),
@@ -181,7 +182,7 @@ class Controller:
     def _refuse(self, row: Job, problem: Problem) -> None:
         _log.error("%s cannot go on: %s", row.id, problem.detail)
         with contextlib.suppress(Superseded):
-            self._commit(failed_turn(row.number, row.id, problem))
+            self._commit(failed_turn(row.number, facts_of(row.kind).address(row.id), problem))
 
     # ------------------------------------------------------------------ one job, one pass
 

@@ -7,18 +7,18 @@ devices waits until that turn is committed.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from service.kept import kept, plain
+from service.kinds import Spec, facts_of
 from service.machine import FindAnswer, Machine, Recall, nobody
 from service.problems import from_tuner
 from service.store.database import now
 from service.store.ledger import AttemptChange, Turn
-from service.store.tables import AttemptState, JobState
+from service.store.tables import AttemptState, JobKind, JobState
 from tuner.errors import Problem, TunerError
-from tuner.recommendation import Recommendation
 from tuner.records import (
     Answered,
     AttemptLost,
@@ -34,7 +34,6 @@ from tuner.records import (
     Tighten,
     Withdraw,
 )
-from tuner.spec import TuningSpec
 from workers.executor import AttemptFailed, AttemptId, Finished, Lost, Update
 
 
@@ -45,6 +44,7 @@ class LiveJob:
         number: Of the job in the store.
         job_id: As people see it.
         spec: What was asked.
+        kind: What the job is about.
         machine: In the state that the recorded sequence leads to.
         recall: Asked once, when the machine wants to know what past jobs found.
         find_answer: Asked once, when the machine wants to know whether one has answered this.
@@ -57,8 +57,9 @@ class LiveJob:
         *,
         number: int,
         job_id: str,
-        spec: TuningSpec,
+        spec: Spec,
         machine: Machine,
+        kind: str = JobKind.TUNING,
         recall: Recall = nobody,
         find_answer: FindAnswer = nobody,
         elapsed_seconds: float = 0.0,
@@ -67,6 +68,7 @@ class LiveJob:
         self.number = number
         self.job_id = job_id
         self.spec = spec
+        self._address = facts_of(kind).address(job_id)
         self.machine = machine
         self.capacity: CapacityChanged | None = None
         self.activated = False
@@ -193,7 +195,7 @@ class LiveJob:
             _change(attempt, AttemptState.LOST, "withdrawn")
             for attempt in (*self.running.values(), *(one for one, _ in self.waiting.values()))
         ]
-        return failed_turn(self.number, self.job_id, problem, changes)
+        return failed_turn(self.number, self._address, problem, changes)
 
     # ------------------------------------------------------------------ inside
 
@@ -274,7 +276,7 @@ class LiveJob:
         progress = plain(dataclasses.asdict(self.machine.progress))
         answer = self.machine.answer if self.state is JobState.SUCCEEDED else None
         failure = self.machine.failure if self.state is JobState.FAILED else None
-        known = None
+        written, known = kept(answer) if answer else None, None
         if answer is not None:
             moment = now().isoformat()
             known = self.machine.learned(job_id=self.job_id, answered_at=moment)
@@ -286,8 +288,9 @@ class LiveJob:
             stage=str(progress["stage"]),
             progress=progress,
             trials=self._changed_trials(),
-            answer=_written(answer) if answer else None,
-            problem=_shown(self.job_id, failure) if failure else None,
+            answer=written.answer if written else None,
+            findings=written.findings if written else None,
+            problem=_shown(self._address, failure) if failure else None,
             knowledge=known,
             fingerprint=self._new_fingerprint(),
         )
@@ -315,13 +318,13 @@ class LiveJob:
 
 
 def failed_turn(
-    number: int, job_id: str, problem: Problem, attempts: Sequence[AttemptChange] = ()
+    number: int, address: str, problem: Problem, attempts: Sequence[AttemptChange] = ()
 ) -> Turn:
     """End a job with a problem.
 
     Args:
         number: Of the job in the store.
-        job_id: As people see it.
+        address: Where people find it.
         problem: Why.
         attempts: Ends of attempts that go with it.
 
@@ -332,19 +335,12 @@ def failed_turn(
         job_number=number,
         attempts=attempts,
         state=JobState.FAILED,
-        problem=_shown(job_id, problem),
+        problem=_shown(address, problem),
     )
 
 
-def _written(answer: Recommendation) -> Mapping[str, Any]:
-    values: Mapping[str, Any] = plain(answer.model_dump(mode="json"))
-    # What cannot be read back is no answer: better a failed job than one nobody can see.
-    Recommendation.model_validate(values)
-    return values
-
-
-def _shown(job_id: str, problem: Problem) -> Mapping[str, Any]:
-    shown = from_tuner(problem, instance=f"/v1/tuning-jobs/{job_id}")
+def _shown(address: str, problem: Problem) -> Mapping[str, Any]:
+    shown = from_tuner(problem, instance=address)
     values: Mapping[str, Any] = plain(shown.model_dump(mode="json"))
     return values
 
@@ -353,14 +349,3 @@ def _change(attempt: AttemptId, state: AttemptState, cause: str | None = None) -
     return AttemptChange(
         request_id=attempt.request_id, number=attempt.number, state=state, cause=cause
     )
-
-
-def plain(value: Any) -> Any:
-    """Make values JSON: a number that JSON cannot hold is one that was not measured."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
-    return value

@@ -1,18 +1,17 @@
-"""What the service drives: a tuning, and the past jobs that it may ask."""
+"""What the service drives: a tuning or a study, and the past jobs that it may ask."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from service.kinds import Answer
 from tuner.errors import Problem
-from tuner.recommendation import Recommendation
 from tuner.records import Action, Event, Knowledge, PastAnswer
-from tuner.spec import TuningSpec
 
 
 class Machine(Protocol):
-    """What is driven: `tuner.tuning.Tuning`, seen from here."""
+    """What is driven: `tuner.tuning.Tuning` or `tuner.study.Study`, seen from here."""
 
     def apply(self, event: Event) -> None:
         """Take in what happened."""
@@ -43,8 +42,8 @@ class Machine(Protocol):
         """Where it is: a frozen record with a `stage`."""
 
     @property
-    def answer(self) -> Recommendation | None:
-        """The recommendation, once it is decided."""
+    def answer(self) -> Answer | None:
+        """The recommendation or the findings, once they are decided."""
 
     @property
     def failure(self) -> Problem | None:
@@ -56,9 +55,9 @@ class Machine(Protocol):
 
 
 class MakeMachine(Protocol):
-    """Makes the machine of a job that has seen nothing yet."""
+    """Makes the machine of a job that has seen nothing yet, by the kind of its spec."""
 
-    def __call__(self, spec: TuningSpec, *, spec_digest: str) -> Machine:
+    def __call__(self, spec: Any, *, spec_digest: str) -> Machine:
         """Make it."""
 
 

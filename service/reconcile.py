@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from service.kinds import Spec, facts_of
 from service.live_job import LiveJob
 from service.machine import FindAnswer, Machine, MakeMachine, nobody
 from service.store.database import now
@@ -21,7 +22,6 @@ from service.store.ledger import Ledger
 from service.store.tables import Job
 from tuner.errors import IncompatibleRecord
 from tuner.records import Event
-from tuner.spec import TuningSpec
 from workers.executor import AttemptId
 
 _log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def rebuild(
         number=job.number,
         job_id=job.id,
         spec=spec,
+        kind=job.kind,
         machine=machine,
         recall=ledger.recall,
         find_answer=past_answers(job, ledger),
@@ -78,7 +79,7 @@ def past_answers(job: Job, ledger: Ledger) -> FindAnswer:
 
 
 def replay(
-    spec: TuningSpec, spec_digest: str, events: Iterable[Event], make_machine: MakeMachine
+    spec: Spec, spec_digest: str, events: Iterable[Event], make_machine: MakeMachine
 ) -> Machine:
     """Apply a recorded sequence to a fresh machine.
 
@@ -107,7 +108,7 @@ def sweep_artifacts(folder: Path, live_job_ids: Collection[str]) -> None:
             shutil.rmtree(entry, ignore_errors=True)
 
 
-def read_spec(job: Job) -> TuningSpec:
+def read_spec(job: Job) -> Spec:
     """Read a stored request again.
 
     Args:
@@ -120,7 +121,7 @@ def read_spec(job: Job) -> TuningSpec:
         IncompatibleRecord: This version does not read it.
     """
     try:
-        return TuningSpec.model_validate(job.spec, strict=True)
+        return facts_of(job.kind).spec.model_validate(job.spec, strict=True)
     except ValidationError as error:
         detail = f"the request of {job.id} is not one of this version: {error.error_count()} errors"
         raise IncompatibleRecord(detail) from error

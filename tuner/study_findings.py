@@ -92,8 +92,8 @@ class ArmSummary(Part):
     hessian_trace: Spread | None
 
 
-class Arm(Part):
-    """One batch size at one learning rate."""
+class ArmBase(Part):
+    """What can be said of an arm without its single runs."""
 
     batch_size: int
     micro_batch_size: int
@@ -102,8 +102,13 @@ class Arm(Part):
     step_seconds: float
     seconds_per_epoch: float
     runs_converged: int
-    runs: tuple[StudyRunFound, ...]
     summary: ArmSummary
+
+
+class Arm(ArmBase):
+    """One batch size at one learning rate."""
+
+    runs: tuple[StudyRunFound, ...]
 
 
 class GradientPoint(Part):
@@ -188,14 +193,9 @@ class ClaimFound(Part):
     why: str
 
 
-class StudyFindings(Part):
-    """All that a study found."""
+class StudyShared(Part):
+    """What a summary says just as the whole does."""
 
-    arms: tuple[Arm, ...]
-    gradients: tuple[GradientNoise, ...]
-    lines: tuple[MinimiserLine, ...]
-    landscapes: tuple[LandscapeFound, ...]
-    heat_map: tuple[HeatCell, ...]
     claims: tuple[ClaimFound, ...]
     num_train: int
     num_validation: int
@@ -206,3 +206,13 @@ class StudyFindings(Part):
     warnings: tuple[Caution, ...]
     spec_digest: str
     fingerprint: str
+
+
+class StudyFindings(StudyShared):
+    """All that a study found."""
+
+    arms: tuple[Arm, ...]
+    gradients: tuple[GradientNoise, ...]
+    lines: tuple[MinimiserLine, ...]
+    landscapes: tuple[LandscapeFound, ...]
+    heat_map: tuple[HeatCell, ...]

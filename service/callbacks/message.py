@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from service.kinds import facts_of
 
-def compose(*, job_id: str, state: str, finished_at: datetime) -> bytes:
+
+def compose(*, kind: str, job_id: str, state: str, finished_at: datetime) -> bytes:
     """Write the message about the end of a job.
 
     It names the job and how it ended; whoever gets it reads the answer through the API, where
     keys are asked for.
 
     Args:
+        kind: What the job is about.
         job_id: Which job.
         state: How it ended.
         finished_at: When.
@@ -21,7 +24,7 @@ def compose(*, job_id: str, state: str, finished_at: datetime) -> bytes:
         JSON. The same arguments give the same bytes.
     """
     message = {
-        "type": f"tuning_job.{state}",
+        "type": f"{facts_of(kind).topic}.{state}",
         "timestamp": finished_at.isoformat(),
         "data": {"id": job_id, "state": state},
     }

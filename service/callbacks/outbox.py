@@ -166,6 +166,7 @@ class Outbox:
                 url=callback.url,
                 message_id=callback.id,
                 body=compose(
+                    kind=callback.job_kind,
                     job_id=callback.job_id,
                     state=callback.job_state,
                     finished_at=callback.finished_at,

@@ -22,7 +22,8 @@ class DueCallback:
         url: Whom to tell; it may hold a secret of the receiver.
         attempts: Tries whose outcome is known.
         owner: Whose secret signs it.
-        job_id: What it is about.
+        job_kind: Kind of the job that it is about.
+        job_id: Which job that is.
         job_state: How that ended.
         finished_at: When.
     """
@@ -31,6 +32,7 @@ class DueCallback:
     url: str = field(repr=False)
     attempts: int
     owner: str | None
+    job_kind: str
     job_id: str
     job_state: str
     finished_at: datetime
@@ -73,7 +75,7 @@ class Callbacks:
             The messages; they are still to be claimed.
         """
         query = (
-            select(Callback, Job.id, Job.owner, Job.state, Job.finished_at)
+            select(Callback, Job.kind, Job.id, Job.owner, Job.state, Job.finished_at)
             .join(Job, Job.number == Callback.job_number)
             .where(Callback.state == CallbackState.PENDING, Callback.next_at <= now())
             .order_by(Callback.next_at)
@@ -86,11 +88,12 @@ class Callbacks:
                     url=row.url,
                     attempts=row.attempts,
                     owner=owner,
+                    job_kind=kind,
                     job_id=job_id,
                     job_state=state,
                     finished_at=finished_at or row.created_at,
                 )
-                for row, job_id, owner, state, finished_at in session.execute(query)
+                for row, kind, job_id, owner, state, finished_at in session.execute(query)
             ]
 
     def claim(self, ids: Collection[str], *, until: datetime) -> frozenset[str]:

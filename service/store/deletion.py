@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.store.tables import (
     Attempt,
     Callback,
+    FindingsRow,
     Idempotency,
     Job,
     KnowledgeRow,
@@ -18,7 +19,7 @@ from service.store.tables import (
     Trial,
 )
 
-BELONGINGS: Final = (Record, ResultRow, Attempt, Trial, KnowledgeRow, Callback)
+BELONGINGS: Final = (Record, ResultRow, Attempt, Trial, KnowledgeRow, FindingsRow, Callback)
 """Tables whose rows name the number of their job."""
 
 

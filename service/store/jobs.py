@@ -22,8 +22,10 @@ from service.store.tables import (
     CallbackState,
     ControllerRow,
     Device,
+    FindingsRow,
     Idempotency,
     Job,
+    JobKind,
     JobState,
     Trial,
 )
@@ -63,6 +65,7 @@ class Asked:
     """How a job was asked for, beside its spec.
 
     Args:
+        kind: What the job is about.
         owner: Id of the key that asked; None where there are no keys.
         max_queued: Jobs of this owner that may be queued at once; None for no limit of its own.
         forced: Whether what is known is measured again.
@@ -70,6 +73,7 @@ class Asked:
         idempotency_key: Under which the same request leads to the same job.
     """
 
+    kind: JobKind = JobKind.TUNING
     owner: str | None = None
     max_queued: int | None = None
     forced: bool = False
@@ -140,7 +144,8 @@ class Jobs:
                 raise QueueFull(of_owner=True)
             created = now()
             job = Job(
-                id=f"tj_{secrets.token_hex(12)}",
+                id=f"{asked.kind.id_prefix}{secrets.token_hex(12)}",
+                kind=asked.kind,
                 state=JobState.QUEUED,
                 desired_state="finished",
                 stage=None,
@@ -165,18 +170,34 @@ class Jobs:
             _remember(session, job, asked)
         return job
 
-    def get(self, job_id: str, *, owner: str | None = None) -> Job | None:
+    def get(
+        self, job_id: str, *, owner: str | None = None, kind: JobKind | None = None
+    ) -> Job | None:
         """Read one job.
 
         Args:
             job_id: Which job.
             owner: Only if it is this one's; None: whoever has it.
+            kind: Only if it is of this kind; None: of any.
 
         Returns:
             The job; None if there is none of that id.
         """
         with self._database.read() as session:
-            return session.scalar(_one(job_id, owner))
+            return session.scalar(_one(job_id, owner, kind))
+
+    def findings(self, job_number: int) -> Mapping[str, Any] | None:
+        """Read all that a study found; megabytes, so for those alone who ask for it.
+
+        Args:
+            job_number: Which job.
+
+        Returns:
+            A `StudyFindings` as plain JSON; None if it has not succeeded.
+        """
+        with self._database.read() as session:
+            row = session.get(FindingsRow, job_number)
+            return None if row is None else row.payload
 
     def page(
         self,
@@ -185,6 +206,7 @@ class Jobs:
         before: int | None = None,
         state: JobState | None = None,
         owner: str | None = None,
+        kind: JobKind | None = None,
     ) -> Sequence[Job]:
         """Read jobs, the newest first.
 
@@ -193,6 +215,7 @@ class Jobs:
             before: Only jobs that came before the one of this number.
             state: Only jobs in this state.
             owner: Only this one's jobs; None: everybody's.
+            kind: Only jobs of this kind; None: of every kind.
 
         Returns:
             The jobs.
@@ -204,22 +227,27 @@ class Jobs:
             query = query.where(Job.state == state)
         if owner is not None:
             query = query.where(Job.owner == owner)
+        if kind is not None:
+            query = query.where(Job.kind == kind)
         with self._database.read() as session:
             return session.scalars(query).all()
 
-    def cancel(self, job_id: str, *, owner: str | None = None) -> Job | None:
+    def cancel(
+        self, job_id: str, *, owner: str | None = None, kind: JobKind | None = None
+    ) -> Job | None:
         """Ask for the end of a job. Asking again, or too late, changes nothing.
 
         Args:
             job_id: Which job.
             owner: Only if it is this one's; None: whoever has it.
+            kind: Only if it is of this kind; None: of any.
 
         Returns:
             The job as it is now: `cancelled` if it was queued, `cancelling` until its
             measurements have ended otherwise; None if there is none of that id.
         """
         with self._database.write() as session:
-            job = session.scalar(_one(job_id, owner).with_for_update())
+            job = session.scalar(_one(job_id, owner, kind).with_for_update())
             if job is None or job.state in TERMINAL or job.desired_state == "cancelled":
                 return job
             job.desired_state = "cancelled"
@@ -232,12 +260,13 @@ class Jobs:
                 job.state = JobState.CANCELLING
         return job
 
-    def delete(self, job_id: str, *, owner: str | None = None) -> bool:
+    def delete(self, job_id: str, *, owner: str | None = None, kind: JobKind | None = None) -> bool:
         """Remove a job that has ended, with all that belongs to it.
 
         Args:
             job_id: Which job.
             owner: Only if it is this one's; None: whoever has it.
+            kind: Only if it is of this kind; None: of any.
 
         Returns:
             Whether there was one of that id.
@@ -246,7 +275,7 @@ class Jobs:
             NotFinished: It has not ended; nothing was removed.
         """
         with self._database.write() as session:
-            job = session.scalar(_one(job_id, owner).with_for_update())
+            job = session.scalar(_one(job_id, owner, kind).with_for_update())
             if job is None:
                 return False
             if job.state not in TERMINAL:
@@ -300,8 +329,10 @@ class Jobs:
             return str(found) if found is not None else None
 
 
-def _one(job_id: str, owner: str | None) -> Select[Job]:
+def _one(job_id: str, owner: str | None, kind: JobKind | None) -> Select[Job]:
     query = select(Job).where(Job.id == job_id)
+    if kind is not None:
+        query = query.where(Job.kind == kind)
     return query if owner is None else query.where(Job.owner == owner)
 
 
@@ -353,4 +384,7 @@ def _callback(url: str | None, created: datetime) -> Callback | None:
 
 
 def _request_digest(spec_digest: str, asked: Asked) -> str:
-    return digest({"spec": spec_digest, "forced": asked.forced, "callback_url": asked.callback_url})
+    request = {"spec": spec_digest, "forced": asked.forced, "callback_url": asked.callback_url}
+    if asked.kind is not JobKind.TUNING:  # of those, digests were stored before there were others
+        request["kind"] = asked.kind.value
+    return digest(request)

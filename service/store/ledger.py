@@ -27,6 +27,7 @@ from service.store.tables import (
     AttemptState,
     ControllerRow,
     Device,
+    FindingsRow,
     Job,
     JobState,
     KnowledgeRow,
@@ -70,7 +71,8 @@ class Turn:
         stage: The stage it is in.
         progress: As the API shows it.
         trials: Changed trials by position.
-        answer: Set with `succeeded`.
+        answer: Set with `succeeded`; of a study a summary of what it found.
+        findings: All of it, set with a study's answer.
         problem: Set with `failed`.
         knowledge: What the job leaves to later ones; set with `succeeded`, if at all.
         fingerprint: Of its answer, once it is known.
@@ -84,6 +86,7 @@ class Turn:
     progress: Mapping[str, Any] | None = None
     trials: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     answer: Mapping[str, Any] | None = None
+    findings: Mapping[str, Any] | None = None
     problem: Mapping[str, Any] | None = None
     knowledge: Knowledge | None = None
     fingerprint: str | None = None
@@ -179,6 +182,8 @@ class Ledger:
             write_trials(session, turn.job_number, turn.trials, revision=revision)
             if turn.state in TERMINAL:
                 release(session, turn.job_number, moment)
+            if turn.findings is not None:
+                session.add(FindingsRow(job_number=turn.job_number, payload=dict(turn.findings)))
             if turn.knowledge is not None:
                 key, payload = turn.knowledge.key, encode(turn.knowledge)
                 session.add(KnowledgeRow(job_number=turn.job_number, key=key, payload=payload))

@@ -84,6 +84,11 @@ class JobKind(enum.StrEnum):
     TUNING = "tuning"
     STUDY = "study"
 
+    @property
+    def id_prefix(self) -> str:
+        """What ids of such jobs begin with."""
+        return "bs_" if self is JobKind.STUDY else "tj_"
+
 
 class Job(Table):
     """One job: a tuning, or a batch-size study.
@@ -164,6 +169,15 @@ class KnowledgeRow(Table):
 
     job_number: Mapped[int] = mapped_column(ForeignKey("job.number"), primary_key=True)
     key: Mapped[str] = mapped_column(String(80))
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class FindingsRow(Table):
+    """All that a study found, curves included; its job has a summary of it as its answer."""
+
+    __tablename__ = "findings"
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("job.number"), primary_key=True)
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
 
 

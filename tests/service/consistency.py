@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from service.live_job import plain
+from service.kept import plain
 from service.reconcile import read_spec, replay
 from service.store import tables
 from service.store.database import Database

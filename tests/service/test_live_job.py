@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from service.live_job import LiveJob, plain
+from service.kept import plain
+from service.live_job import LiveJob
 from service.store.tables import AttemptState, JobState
 from tests.service.fake_executor import SPEC
 from tests.tuner.world import World
