@@ -7,6 +7,7 @@ devices waits until that turn is committed.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -35,6 +36,8 @@ from tuner.records import (
     Withdraw,
 )
 from workers.executor import AttemptFailed, AttemptId, Finished, Lost, Update
+
+_log = logging.getLogger(__name__)
 
 
 class LiveJob:
@@ -280,6 +283,7 @@ class LiveJob:
         if answer is not None:
             moment = now().isoformat()
             known = self.machine.learned(job_id=self.job_id, answered_at=moment)
+        trials = self._changed_trials()
         return Turn(
             job_number=self.number,
             events=events,
@@ -287,12 +291,13 @@ class LiveJob:
             state=self.state or entered,
             stage=str(progress["stage"]),
             progress=progress,
-            trials=self._changed_trials(),
+            trials=trials,
             answer=written.answer if written else None,
             findings=written.findings if written else None,
             problem=_shown(self._address, failure) if failure else None,
             knowledge=known,
             fingerprint=self._new_fingerprint(),
+            surface=self._new_surface(trials),
         )
 
     def _new_fingerprint(self) -> str | None:
@@ -300,6 +305,20 @@ class LiveJob:
         found = None if self._named else self.machine.fingerprint
         self._named = self._named or found is not None
         return found
+
+    def _new_surface(self, trials: Mapping[int, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """What is believed after a trial has ended; machines of other kinds believe nothing.
+
+        It is a picture, for which no job may fail.
+        """
+        if all(view.get("state") == "running" for view in trials.values()):
+            return None
+        try:
+            surface = getattr(self.machine, "surface", None)
+        except Exception:
+            _log.exception("%s: what is believed of untried batches cannot be told", self.job_id)
+            return None
+        return None if surface is None else plain(surface.plain())
 
     def _changed_trials(self) -> dict[int, Mapping[str, Any]]:
         views = {view.number: plain(dataclasses.asdict(view)) for view in self.machine.trials()}

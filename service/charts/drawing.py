@@ -11,6 +11,7 @@ GRID: Final = "rgba(128,128,128,0.25)"
 LINE: Final = "rgba(128,128,128,0.6)"
 CLEAR: Final = "rgba(0,0,0,0)"
 HEIGHT_PIXELS: Final = 380
+NOT_MEASURED: Final = "-"
 
 _BYTES: Final = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -119,7 +120,7 @@ def number(value: float | None, digits: int = 3) -> str:
         digits: That count.
     """
     if value is None or not math.isfinite(value):
-        return "–" if value is None else str(value)
+        return NOT_MEASURED if value is None else str(value)
     if float(value).is_integer() and abs(value) < 1e6:  # noqa: PLR2004 - as long as it is short
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.{digits}g}"
@@ -127,13 +128,13 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def seconds(value: float | None) -> str:
     """Write seconds with their unit."""
-    return "–" if value is None else f"{number(value)} s"
+    return NOT_MEASURED if value is None else f"{number(value)} s"
 
 
 def size(value: float | None) -> str:
     """Write bytes with a unit that fits."""
     if value is None:
-        return "–"
+        return NOT_MEASURED
     for unit, factor in _BYTES:
         if abs(value) >= factor:
             return f"{value / factor:.3g} {unit}"

@@ -6,12 +6,27 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from service.charts.chart import Chart
+from service.charts.of_tuning.finalists import finalists
+from service.charts.of_tuning.losses import losses
+from service.charts.of_tuning.memory import memory
+from service.charts.of_tuning.pareto import pareto
+from service.charts.of_tuning.rate_map import rate_map
+from service.charts.of_tuning.spending import spending
+from service.charts.of_tuning.throughput import throughput
 from service.evidence import StudyEvidence, TuningEvidence
 
 ChartsOfTuning: TypeAlias = Callable[[TuningEvidence], Chart | None]
 ChartsOfStudy: TypeAlias = Callable[[StudyEvidence], tuple[Chart, ...]]
 
-OF_TUNING: Final[tuple[ChartsOfTuning, ...]] = ()
+OF_TUNING: Final[tuple[ChartsOfTuning, ...]] = (
+    rate_map,
+    losses,
+    finalists,
+    pareto,
+    throughput,
+    memory,
+    spending,
+)
 OF_STUDY: Final[tuple[ChartsOfStudy, ...]] = ()
 
 

@@ -35,7 +35,7 @@ def tuning_evidence(recorded: Recorded) -> TuningEvidence:
     """
     job = recorded.job
     measured = measured_of(recorded)
-    answer, problem = _outcome(job, Recommendation)
+    answer, problem = _outcome(job, job.answer, Recommendation)
     return TuningEvidence(
         **_common(recorded),
         answer=answer if isinstance(answer, Recommendation) else None,
@@ -58,7 +58,7 @@ def study_evidence(recorded: Recorded) -> StudyEvidence:
     Args:
         recorded: All that is stored of it.
     """
-    findings, problem = _outcome(recorded.job, StudyFindings)
+    findings, problem = _outcome(recorded.job, recorded.findings, StudyFindings)
     return StudyEvidence(
         **_common(recorded),
         findings=findings if isinstance(findings, StudyFindings) else None,
@@ -105,9 +105,9 @@ def _common(recorded: Recorded) -> dict[str, Any]:
     }
 
 
-def _outcome(job: Job, kind: type[Part]) -> tuple[Part | None, Problem | None]:
+def _outcome(job: Job, stored: Any, kind: type[Part]) -> tuple[Part | None, Problem | None]:
     try:
-        answer = None if job.answer is None else kind.model_validate(job.answer)
+        answer = None if stored is None else kind.model_validate(stored)
         problem = None if job.problem is None else Problem.model_validate(job.problem)
     except ValidationError:
         return None, unreadable(job.id)

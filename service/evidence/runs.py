@@ -56,7 +56,7 @@ def _stack(record: Record) -> tuple[str, tuple[str, ...]]:
 
 
 def _run(trial: Trial, stored: Stored | None) -> RunEvidence:
-    view = {name: trial.view.get(name) for name in _VIEWED}
+    view: dict[str, Any] = {name: trial.view.get(name) for name in _VIEWED}
     if stored is None:
         return RunEvidence(**view)
     payload = stored.payload

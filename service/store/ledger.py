@@ -76,6 +76,7 @@ class Turn:
         problem: Set with `failed`.
         knowledge: What the job leaves to later ones; set with `succeeded`, if at all.
         fingerprint: Of its answer, once it is known.
+        surface: What is believed of batches and rates, where that has changed.
     """
 
     job_number: int
@@ -90,6 +91,7 @@ class Turn:
     problem: Mapping[str, Any] | None = None
     knowledge: Knowledge | None = None
     fingerprint: str | None = None
+    surface: Mapping[str, Any] | None = None
 
 
 class Superseded(Exception):
@@ -254,7 +256,7 @@ def _update_job(session: Session, turn: Turn, moment: datetime) -> tuple[int, in
         "last_sequence": Job.last_sequence + len(turn.events),
         "updated_at": moment,
     }
-    for name in ("stage", "progress", "answer", "problem", "fingerprint"):
+    for name in ("stage", "progress", "answer", "problem", "fingerprint", "surface"):
         if getattr(turn, name) is not None:
             values[name] = getattr(turn, name)
     allowed = tuple(LIVE)

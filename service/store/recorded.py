@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from service.store.database import Database
-from service.store.tables import Attempt, Job, Record, ResultRow, Trial
+from service.store.tables import Attempt, FindingsRow, Job, Record, ResultRow, Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class Recorded:
         results: What each request measured, as stored.
         attempts: In the order of their start.
         trials: In the order of their start.
+        findings: All that a study found, as stored; None of a tuning, and before its end.
     """
 
     job: Job
@@ -29,6 +30,7 @@ class Recorded:
     results: Mapping[str, Mapping[str, Any]]
     attempts: tuple[Attempt, ...]
     trials: tuple[Trial, ...]
+    findings: Mapping[str, Any] | None = None
 
 
 def read_recorded(database: Database, job_number: int) -> Recorded | None:
@@ -53,10 +55,12 @@ def read_recorded(database: Database, job_number: int) -> Recorded | None:
             .order_by(Attempt.started_at, Attempt.request_id, Attempt.number)
         )
         trials = select(Trial).where(Trial.job_number == job_number).order_by(Trial.position)
+        findings = session.get(FindingsRow, job_number)
         return Recorded(
             job=job,
             records=tuple(session.scalars(records)),
             results={row.request_id: row.payload for row in session.scalars(results)},
             attempts=tuple(session.scalars(attempts)),
             trials=tuple(session.scalars(trials)),
+            findings=None if findings is None else findings.payload,
         )
