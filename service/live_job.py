@@ -315,7 +315,7 @@ class LiveJob:
             return None
         try:
             surface = getattr(self.machine, "surface", None)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the job goes on without the picture
             _log.exception("%s: what is believed of untried batches cannot be told", self.job_id)
             return None
         return None if surface is None else plain(surface.plain())

@@ -6,6 +6,14 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from service.charts.chart import Chart
+from service.charts.of_study.by_batch import by_batch
+from service.charts.of_study.claims import claims
+from service.charts.of_study.curves import curves
+from service.charts.of_study.gradients import gradients
+from service.charts.of_study.heat import heat
+from service.charts.of_study.landscapes import landscapes
+from service.charts.of_study.layers import layers
+from service.charts.of_study.line import between
 from service.charts.of_tuning.finalists import finalists
 from service.charts.of_tuning.losses import losses
 from service.charts.of_tuning.memory import memory
@@ -27,7 +35,16 @@ OF_TUNING: Final[tuple[ChartsOfTuning, ...]] = (
     memory,
     spending,
 )
-OF_STUDY: Final[tuple[ChartsOfStudy, ...]] = ()
+OF_STUDY: Final[tuple[ChartsOfStudy, ...]] = (
+    claims,
+    curves,
+    by_batch,
+    layers,
+    gradients,
+    between,
+    landscapes,
+    heat,
+)
 
 
 def charts_of(evidence: TuningEvidence | StudyEvidence) -> tuple[Chart, ...]:

@@ -110,7 +110,7 @@ def _outcome(job: Job, stored: Any, kind: type[Part]) -> tuple[Part | None, Prob
         answer = None if stored is None else kind.model_validate(stored)
         problem = None if job.problem is None else Problem.model_validate(job.problem)
     except ValidationError:
-        return None, unreadable(job.id)
+        return None, unreadable(job)
     return answer, problem
 
 
