@@ -12,32 +12,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
 
-from tuner.errors import NotAnswerable, TunerError
+from tuner.drive import CPU, MeasurementLost, drive
 from tuner.recommendation import Recommendation
-from tuner.records import (
-    AttemptLost,
-    CapacityChanged,
-    Event,
-    Failed,
-    Knowledge,
-    Measurement,
-    Recalled,
-    Request,
-    Result,
-    Start,
-    Started,
-    Stop,
-)
+from tuner.records import CapacityChanged, Event, Knowledge, Measurement, Request
 from tuner.spec import TuningSpec
 from tuner.tuning import Tuning
 
-CPU: Final = CapacityChanged(accelerator="cpu", device_kind="cpu", slots=1)
-
-
-class MeasurementLost(Exception):
-    """Raised by a `measure` whose attempt died without a result; it is tried again."""
+__all__ = ["CPU", "MeasurementLost", "tune"]
 
 
 def tune(
@@ -67,43 +49,14 @@ def tune(
     Raises:
         TunerError: There is no answer; the problem says why.
     """
-    tuning = Tuning(spec)
-    started_at = clock()
-
-    def apply(event: Event) -> None:
-        tuning.apply(event)
-        if on_event is not None:
-            on_event(tuning, event)
-
-    apply(capacity)
-    asked = recall is None
-    while not tuning.finished:
-        if not asked and recall is not None and tuning.question is not None:
-            asked, known = True, recall(tuning.question)
-            if known is not None:
-                apply(Recalled(knowledge=known))
-        if clock() - started_at > spec.budget.timeout_seconds:
-            apply(Stop(reason="timeout"))
-            continue
-        starts = [action for action in tuning.actions() if isinstance(action, Start)]
-        if not starts:
-            raise NotAnswerable(f"the tuning has nothing to do in stage {tuning.stage}")
-        apply(Started(request=starts[0].request))
-        apply(_attempt(starts[0].request, measure, clock))
-    if tuning.answer is not None:
-        return tuning.answer
-    if tuning.failure is not None:
-        raise TunerError.of(tuning.failure)
-    raise NotAnswerable("the tuning was cancelled", code="cancelled")
-
-
-def _attempt(
-    request: Request, measure: Callable[[Request], Measurement], clock: Callable[[], float]
-) -> Event:
-    began = clock()
-    try:
-        return Result(request_id=request.id, result=measure(request))
-    except MeasurementLost:
-        return AttemptLost(request_id=request.id, cause="crashed", device_seconds=clock() - began)
-    except TunerError as error:
-        return Failed(request_id=request.id, problem=error.problem, device_seconds=clock() - began)
+    tuning = drive(
+        Tuning(spec),
+        measure=measure,
+        timeout_seconds=spec.budget.timeout_seconds,
+        capacity=capacity,
+        recall=recall,
+        on_event=on_event,
+        clock=clock,
+    )
+    assert tuning.answer is not None  # noqa: S101  (driven to its answer)
+    return tuning.answer
