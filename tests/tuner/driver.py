@@ -1,4 +1,4 @@
-"""Drives a tuning over a world in any order a test likes, and keeps the sequence."""
+"""Drives a tuning, or a study, over a world in any order a test likes, and keeps the sequence."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from tuner.records import (
     Withdraw,
 )
 from tuner.spec import TuningSpec
+from tuner.study import Study
 from tuner.tuning import Tuning
 
+from .study.world import StudyWorld
 from .world import World
 
 MAX_EVENTS = 5000
@@ -52,8 +54,8 @@ class Driver:
         stop_reason: `cancelled` or `timeout`.
     """
 
-    tuning: Tuning
-    world: World
+    tuning: Tuning | Study
+    world: World | StudyWorld
     rng: random.Random
     loss_share: float = 0.0
     stop_after: int | None = None
