@@ -1,7 +1,7 @@
 """Record what the API answers, as the examples of its OpenAPI document.
 
-Runs a service, has it tune a small network on real data, and writes the bodies of its
-responses by operation and status. Long lists are cut: an example shows a shape.
+Runs a service, has it tune and study a small network on real data, and writes the bodies of its
+responses by operation. Long lists are cut: an example shows a shape.
 
     python scripts/record-examples.py service/api/recorded.json
 """
@@ -16,11 +16,12 @@ from typing import Any, Final
 
 import httpx
 
-from service.api.examples import DIGITS, ESTIMATE
+from service.api.examples import DIGITS, ESTIMATE, STUDY
 from service.settings import Settings
 from service.supervise import Embedded
 
 JOBS: Final = "/v1/tuning-jobs"
+STUDIES: Final = "/v1/batch-size-studies"
 MOST_ITEMS: Final = 4
 """Items of a list that an example shows."""
 
@@ -57,6 +58,30 @@ def record(client: httpx.Client) -> dict[str, Any]:
     }
 
 
+def record_studies(client: httpx.Client) -> dict[str, Any]:
+    """Ask for everything about studies once.
+
+    Args:
+        client: Of a service that runs and has no studies.
+
+    Returns:
+        Bodies of responses by the name of the operation.
+    """
+    created = client.post(STUDIES, json=STUDY).raise_for_status()
+    address = created.headers["Location"]
+    second = client.post(STUDIES, json=STUDY | {"seed": 1}).raise_for_status().headers["Location"]
+    cancelled = client.post(f"{second}/cancel").raise_for_status().json()
+    ended = _follow(client, address)
+    return {
+        "create_batch_size_study": created.json(),
+        "cancel_batch_size_study": cancelled,
+        "get_batch_size_study": ended,
+        "list_batch_size_studies": _get(client, f"{STUDIES}?limit=1&state=succeeded"),
+        "list_study_runs": _get(client, f"{address}/runs?limit=2"),
+        "get_study_findings": _get(client, f"{address}/findings"),
+    }
+
+
 def _get(client: httpx.Client, address: str) -> Any:
     return client.get(address).raise_for_status().json()
 
@@ -89,7 +114,7 @@ def main(target: Path) -> None:
         Embedded(Settings(data_dir=Path(folder), port=0)) as service,
         httpx.Client(base_url=service.url, timeout=120) as client,
     ):
-        found = shorten(record(client))
+        found = shorten(record(client) | record_studies(client))
     target.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

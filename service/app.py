@@ -9,9 +9,9 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from service.api import (
+    batch_size_studies,
     catalog,
     document,
-    events,
     failures,
     health,
     hosts,
@@ -90,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=[
             {"name": "tuning jobs", "description": "One request in, one recommendation out."},
+            {"name": "batch-size studies", "description": "What batch size and rate change."},
             {"name": "memory estimates", "description": "What fits a card that is not here."},
             {"name": "service", "description": "What this service has, and how it is."},
         ],
@@ -98,7 +99,15 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(get_caller)],
         generate_unique_id_function=document.operation_id,
     )
-    for part in (tuning_jobs, events, memory_estimates, workers, catalog, health, metrics):
+    for part in (
+        tuning_jobs,
+        batch_size_studies,
+        memory_estimates,
+        workers,
+        catalog,
+        health,
+        metrics,
+    ):
         app.include_router(part.router)
     failures.install(app)
     document.install(app, settings)

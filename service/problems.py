@@ -42,6 +42,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unauthenticated": Kind(status=401, title="A valid key is needed"),
     "not_found": Kind(status=404, title="There is nothing at this address"),
     "tuning_job_not_found": Kind(status=404, title="There is no such tuning job"),
+    "batch_size_study_not_found": Kind(status=404, title="There is no such batch-size study"),
+    "no_findings": Kind(status=404, title="This study ended without findings"),
     "no_recommendation": Kind(status=404, title="This job ended without a recommendation"),
     "method_not_allowed": Kind(status=405, title="This address does not take that method"),
     "body_too_slow": Kind(status=408, title="The body did not arrive in time"),
@@ -65,6 +67,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     # the request as a question to the tuner
     "invalid_spec": Kind(status=422, title="The request is not valid"),
     "batch_above_data_cap": Kind(status=422, title="The data set is too small for this batch"),
+    "study_too_large": Kind(status=422, title="The study has too many runs"),
     "accelerator_unavailable": Kind(status=422, title="There is no such accelerator here"),
     "invalid_workload": Kind(status=422, title="Model, data or options cannot be used"),
     "model_not_accepted": Kind(status=422, title="This architecture is not accepted"),

@@ -83,11 +83,11 @@ def run_controller(settings: Settings, ready: Callable[[], None]) -> None:
     from service.callbacks.outbox import Outbox  # noqa: PLC0415
     from service.callbacks.sender import Sender  # noqa: PLC0415
     from service.controller import Controller  # noqa: PLC0415
+    from service.make_machine import make_machine  # noqa: PLC0415
     from service.store.callbacks import Callbacks  # noqa: PLC0415
     from service.store.database import Database  # noqa: PLC0415
     from service.store.ledger import Ledger  # noqa: PLC0415
     from service.store.migrate import migrate  # noqa: PLC0415
-    from tuner.tuning import Tuning  # noqa: PLC0415
     from workers.executors import make_executor  # noqa: PLC0415
 
     stopping = threading.Event()
@@ -98,7 +98,7 @@ def run_controller(settings: Settings, ready: Callable[[], None]) -> None:
         settings=settings,
         ledger=Ledger(database),
         executor=make_executor(settings.executor),
-        make_machine=Tuning,
+        make_machine=make_machine,
     )
     outbox = Outbox(
         callbacks=Callbacks(database),

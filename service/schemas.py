@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from service.callbacks.destination import shown_url
+from service.kinds import facts_of
 from service.problems import Problem, make_problem
 from service.store import tables
 from tuner.recommendation import Recommendation
@@ -83,13 +84,14 @@ class TuningJob(Envelope):
             return cls.model_validate({**fields, "recommendation": job.answer})
         except ValidationError:
             shown = {**fields, "progress": None, "recommendation": None}
-            return cls.model_validate({**shown, "problem": unreadable(job.id)})
+            return cls.model_validate({**shown, "problem": unreadable(job)})
 
 
-def unreadable(job_id: str) -> Problem:
+def unreadable(job: tables.Job) -> Problem:
     """Say that another version wrote what was asked for."""
-    detail = f"Another version of batchscout wrote this about {job_id}; run the request again."
-    return make_problem("incompatible_upgrade", detail, instance=f"/v1/tuning-jobs/{job_id}")
+    detail = f"Another version of batchscout wrote this about {job.id}; run the request again."
+    instance = facts_of(job.kind).address(job.id)
+    return make_problem("incompatible_upgrade", detail, instance=instance)
 
 
 class TuningJobPage(Envelope):

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from service.problems import ProblemError, Violation
 from tuner.estimate_spec import MemoryEstimateSpec
-from tuner.spec import TuningSpec
+from tuner.spec import StudySpec, TuningSpec
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,6 +26,7 @@ UNION_TAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "/training/optimizer": ("kind",),
     "/training/schedule": ("kind",),
     "/objective": ("kind",),
+    "/learning_rate": ("kind",),
 }
 """Where the request has a union, and the members that choose among its variants, in order."""
 
@@ -157,7 +158,8 @@ def _suggestion(name: str) -> str:
 
 
 def _field_names() -> frozenset[str]:
-    schemas = [TuningSpec.model_json_schema(), MemoryEstimateSpec.model_json_schema()]
+    requests = (TuningSpec, StudySpec, MemoryEstimateSpec)
+    schemas = [request.model_json_schema() for request in requests]
     parts = [part for schema in schemas for part in (schema, *schema["$defs"].values())]
     return frozenset(name for part in parts for name in part.get("properties", ()))
 

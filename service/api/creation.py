@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Header, Query
 
-from service.admission import admit
 from service.api.dependencies import Parts
 from service.api.in_flight import InUse
+from service.api.responses import OF_A_BODY
 from service.api.security import Caller
 from service.callbacks.address import Refused
 from service.callbacks.destination import read_destination
 from service.problems import ProblemError, Violation
 from service.settings import Settings
 from service.store.jobs import Asked, KeyReused, QueueFull
-from service.store.tables import Job
+from service.store.tables import Job, JobKind
 from tuner.spec import digest
 
 MAX_URL_CHARACTERS: Final = 2048
@@ -51,17 +52,35 @@ CallbackUrl = Annotated[
     ),
 ]
 
+Admit: TypeAlias = Callable[..., Any]
+"""Refuses a body; is given `settings`, and the `accelerators` that the executor has."""
+
+REFUSALS: Final = (
+    *OF_A_BODY,
+    "invalid_spec",
+    "invalid_workload",
+    "accelerator_unavailable",
+    "callback_refused",
+    "idempotency_key_in_use",
+    "idempotency_key_reused",
+    "queue_full",
+    "key_queue_full",
+    "storage_full",
+)
+"""Codes of the problems with which a job of any kind can be refused."""
+
 _COME_BACK: Final = {"Retry-After": "60"}
 _SOON: Final = {"Retry-After": "1"}
 
 
-def create_job(body: Any, parts: Parts, asked: Asked) -> Job:
+def create_job(body: Any, parts: Parts, asked: Asked, admit: Admit) -> Job:
     """Admit a request and queue its job, or find the job that it has already led to.
 
     Args:
         body: Plain JSON values, as the user wrote them.
         parts: Settings and store.
         asked: What came beside the body.
+        admit: Refuses a request that cannot be answered here.
 
     Returns:
         The job; it is stored.
@@ -96,16 +115,23 @@ def create_job(body: Any, parts: Parts, asked: Asked) -> Job:
 
 
 def asked_by(
-    caller: Caller, settings: Settings, *, force: bool, callback_url: str | None, key: str | None
+    caller: Caller,
+    settings: Settings,
+    *,
+    kind: JobKind,
+    callback_url: str | None,
+    key: str | None,
+    force: bool = False,
 ) -> Asked:
     """Collect what came beside the body of a request.
 
     Args:
         caller: Who asks; only the owner of a key has a limit of its own.
         settings: The limit.
-        force: Whether what is known is measured again.
+        kind: What is asked for.
         callback_url: Whom to tell of the end.
         key: The `Idempotency-Key`.
+        force: Whether what is known is measured again.
 
     Returns:
         All of it.
@@ -116,6 +142,7 @@ def asked_by(
     if callback_url is not None:
         _check_callback(callback_url, settings)
     return Asked(
+        kind=kind,
         owner=caller.owner,
         max_queued=settings.max_queued_jobs_per_key if caller.owner is not None else None,
         forced=force,

@@ -19,7 +19,7 @@ from service.api.secured import secure
 from service.problems import Problem
 from service.settings import Settings
 from tuner.estimate_spec import MemoryEstimateSpec
-from tuner.spec import TuningSpec
+from tuner.spec import StudySpec, TuningSpec
 
 TITLE: Final = "batchscout"
 API_VERSION: Final = "1"
@@ -29,6 +29,9 @@ DESCRIPTION: Final = (
     "Answers which batch size and learning rate train a model best, with measurements. "
     "Create a tuning job, wait for it, and read its recommendation."
 )
+EXAMPLE_IDS: Final = {"job_id": "get_tuning_job", "study_id": "get_batch_size_study"}
+"""Parameters that are ids, and the operations in whose recorded answers there is one."""
+
 _REF: Final = "#/components/schemas/{model}"
 
 
@@ -70,7 +73,7 @@ def _build(app: FastAPI) -> dict[str, Any]:
     # The body of a request is read strictly, outside of the framework, which therefore does
     # not know it; the same holds for problems.
     requests: list[tuple[type[BaseModel], Literal["validation"]]]
-    requests = [(TuningSpec, "validation"), (MemoryEstimateSpec, "validation")]
+    requests = [(model, "validation") for model in (TuningSpec, StudySpec, MemoryEstimateSpec)]
     _, found = models_json_schema(requests, ref_template=_REF)
     _, answers = models_json_schema([(Problem, "serialization")], ref_template=_REF)
     for name, schema in {**found["$defs"], **answers["$defs"]}.items():
@@ -105,8 +108,9 @@ def _show(document: dict[str, Any]) -> None:
             if name in LINKS:
                 response["links"] = LINKS[name]
         for parameter in operation.get("parameters", ()):
-            if parameter["name"] == "job_id":
-                parameter["schema"]["examples"] = [examples["get_tuning_job"]["id"]]
+            if parameter["name"] in EXAMPLE_IDS:
+                found = examples[EXAMPLE_IDS[parameter["name"]]]["id"]
+                parameter["schema"]["examples"] = [found]
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

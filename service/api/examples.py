@@ -26,6 +26,21 @@ DIGITS: Final[dict[str, Any]] = {
     "seed": 0,
 }
 
+STUDY: Final[dict[str, Any]] = {
+    "model": {"kind": "builtin", "name": "mlp", "options": {"hidden": [32]}},
+    "dataset": {"kind": "sklearn", "name": "digits", "validation_fraction": 0.2},
+    "training": {"task": "classification", "optimizer": {"kind": "sgd"}},
+    "batch_sizes": [16, 128],
+    "learning_rate": {"kind": "fixed", "learning_rate": 0.1},
+    "seeds": 2,
+    "patience_epochs": 3,
+    "max_epochs": 20,
+    "figures": {"line_points": 7, "landscape_points": 5},
+    "budget": {"timeout_seconds": 300},
+    "hardware": {"accelerator": "cpu"},
+    "seed": 0,
+}
+
 ESTIMATE: Final[dict[str, Any]] = {
     "model": {
         "kind": "hf_config",

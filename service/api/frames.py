@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from service import schemas
 from service.store.changes import Change
-from service.store.tables import TERMINAL
+from service.store.tables import TERMINAL, JobKind
+from service.study_schemas import BatchSizeStudy, StudyRunShown
 
 RETRY_MILLISECONDS: Final = 2000
 """How long a client is told to wait before it comes back."""
@@ -63,12 +64,15 @@ class Rendered:
 def render(change: Change) -> Rendered:
     """Write the events of one change."""
     job = change.job
-    shown = schemas.TuningJob.of(job).model_dump_json(exclude={"spec"})
+    is_study = job.kind == JobKind.STUDY
+    shown_job = BatchSizeStudy.of(job) if is_study else schemas.TuningJob.of(job)
+    trial_type = StudyRunShown if is_study else schemas.Trial
+    shown = shown_job.model_dump_json(exclude={"spec"})
     has_ended = job.state in TERMINAL
     trials = {
         trial.position: TrialFrame(revision=trial.revision, frame=_frame("trial", text))
         for trial in change.trials
-        if (text := _trial(trial.view)) is not None
+        if (text := _trial(trial_type, trial.view)) is not None
     }
     return Rendered(
         revision=job.revision,
@@ -79,9 +83,9 @@ def render(change: Change) -> Rendered:
     )
 
 
-def _trial(view: object) -> str | None:
+def _trial(model: type[schemas.Envelope], view: object) -> str | None:
     try:
-        return schemas.Trial.model_validate(view).model_dump_json()
+        return model.model_validate(view).model_dump_json()
     except ValidationError:
         # Another version wrote it. The job goes on, and `/trials` says what is the matter.
         return None

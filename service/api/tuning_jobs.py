@@ -2,96 +2,47 @@
 
 from __future__ import annotations
 
-import shutil
-from typing import Annotated, Any, Final, TypeVar
+from typing import Final
 
-from fastapi import APIRouter, Header, Path, Query, Response, status
-from pydantic import BaseModel, ValidationError
-from starlette.concurrency import run_in_threadpool
+from fastapi import APIRouter, Response, status
 
-from service.api.creation import CallbackUrl, Force, IdempotencyKey, asked_by, create_job
-from service.api.cursors import read_cursor, write_cursor
+from service.admission import admit
+from service.api import parameters
+from service.api.collection import Collection, readable
+from service.api.creation import REFUSALS, CallbackUrl, Force, IdempotencyKey, asked_by
 from service.api.dependencies import StrictBody, Wired
-from service.api.etags import etag_of, names_revision
+from service.api.event_stream import EventStream
+from service.api.events import TELLS, shown_stream
 from service.api.examples import DIGITS
-from service.api.owned import find_job, no_such_job
-from service.api.responses import OF_A_BODY, problems
-from service.api.security import Known, recheck
-from service.api.watch import Status
-from service.problems import Problem, ProblemError
-from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage, unreadable
-from service.store.jobs import NotFinished
-from service.store.tables import TERMINAL, Job, JobState
+from service.api.parameters import Cursor, IfNoneMatch, InState, JobId, LastEventId, Limit, Wait
+from service.api.responses import problems
+from service.api.security import Known
+from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage
+from service.store.tables import JobKind
 from tuner.recommendation import Recommendation
 
 router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
 
-RETRY_AFTER_SECONDS: Final = 2
-"""What a client that cannot wait on the connection is told to sleep."""
+JOBS: Final = Collection(kind=JobKind.TUNING, admit=admit, show=TuningJob.of, cursors="jobs")
 
-_RETRY: Final = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_EXAMPLE: Final = """\
+retry: 2000
 
-Shown = TypeVar("Shown", bound=BaseModel)
+event: trial
+data: {"number": 0, "stage": "race", "state": "running", "global_batch_size": 64}
 
-JobId = Annotated[str, Path(description="Id of the job.", max_length=40)]
-Limit = Annotated[int, Query(ge=1, le=1000, description="Items at most.")]
-Cursor = Annotated[
-    str | None, Query(max_length=64, description="`next_cursor` of the page before.")
-]
-InState = Annotated[JobState | None, Query(description="Only jobs in this state.")]
-Wait = Annotated[
-    float,
-    Query(
-        ge=0.0,
-        le=86400.0,
-        description=(
-            "Seconds to wait, 60 at most: with `If-None-Match` for any change, else for the "
-            "end of the job."
-        ),
-    ),
-]
-IfNoneMatch = Annotated[
-    str | None, Header(alias="If-None-Match", description="ETag of the state already known.")
-]
+event: job
+id: 7
+data: {"id": "tj_3f1c", "state": "running", "stage": "race", "revision": 7}
 
-_SPEC_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/TuningSpec"},
-                "examples": {"digits": {"summary": "A CNN on digits", "value": DIGITS}},
-            }
-        },
-    }
-}
-_ETAG: Final = {"ETag": {"description": "Revision of the job.", "schema": {"type": "string"}}}
-_LOCATION: Final = {"Location": {"description": "The job.", "schema": {"type": "string"}}}
-_RETRY_HEADER: Final = {
-    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-}
+"""
 
 
 @router.post(
     "",
     status_code=status.HTTP_202_ACCEPTED,
-    openapi_extra=_SPEC_BODY,
-    responses={
-        202: {"headers": {**_LOCATION, **_RETRY_HEADER, **_ETAG}},
-        **problems(
-            *OF_A_BODY,
-            "invalid_spec",
-            "invalid_workload",
-            "batch_above_data_cap",
-            "accelerator_unavailable",
-            "callback_refused",
-            "idempotency_key_in_use",
-            "idempotency_key_reused",
-            "queue_full",
-            "key_queue_full",
-            "storage_full",
-        ),
-    },
+    openapi_extra=parameters.spec_body("TuningSpec", digits=("A CNN on digits", DIGITS)),
+    responses={**parameters.ACCEPTED, **problems(*REFUSALS, "batch_above_data_cap")},
 )
 async def create_tuning_job(
     body: StrictBody,
@@ -105,12 +56,14 @@ async def create_tuning_job(
 ) -> TuningJob:
     """Queue a job. It is stored when this answers; nothing is queued if it is refused."""
     asked = asked_by(
-        caller, parts.settings, force=force, callback_url=callback_url, key=idempotency_key
+        caller,
+        parts.settings,
+        kind=JobKind.TUNING,
+        force=force,
+        callback_url=callback_url,
+        key=idempotency_key,
     )
-    job = await run_in_threadpool(create_job, body, parts, asked)
-    response.headers["Location"] = f"/v1/tuning-jobs/{job.id}"
-    _describe(response, job)
-    return TuningJob.of(job)
+    return await JOBS.create(body, response, parts, asked)
 
 
 @router.get("", responses=problems())
@@ -122,20 +75,13 @@ def list_tuning_jobs(
     state: InState = None,
 ) -> TuningJobPage:
     """List your jobs, the newest first."""
-    before = read_cursor("jobs", cursor)
-    jobs = parts.jobs.page(limit=limit + 1, before=before, state=state, owner=caller.owner)
-    shown = jobs[:limit]
-    more = write_cursor("jobs", shown[-1].number) if len(jobs) > limit else None
-    return TuningJobPage(items=[TuningJob.of(job) for job in shown], next_cursor=more)
+    items, more = JOBS.page(parts, caller, limit=limit, cursor=cursor, state=state)
+    return TuningJobPage(items=items, next_cursor=more)
 
 
 @router.get(
     "/{job_id}",
-    responses={
-        200: {"headers": {**_ETAG, **_RETRY_HEADER}},
-        304: {"description": "Nothing has changed since the ETag that was given."},
-        **problems("tuning_job_not_found"),
-    },
+    responses={**parameters.LOOKED_AT, **problems("tuning_job_not_found")},
     response_model=TuningJob,
 )
 async def get_tuning_job(
@@ -148,65 +94,30 @@ async def get_tuning_job(
     if_none_match: IfNoneMatch = None,
 ) -> TuningJob | Response:
     """Read a job, at once or when it has changed or ended."""
-    job = await run_in_threadpool(find_job, job_id, parts, caller)
-    seconds = min(wait, parts.settings.max_wait_seconds)
-    if seconds > 0 and not _enough(if_none_match, (job.revision, job.state)):
-        await parts.watch.wait(
-            job_id, lambda found: _enough(if_none_match, found), timeout_seconds=seconds
-        )
-        await run_in_threadpool(recheck, caller, parts)
-        job = await run_in_threadpool(find_job, job_id, parts, caller)
-    if names_revision(if_none_match, job.revision):
-        return Response(
-            status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag_of(job.revision)}
-        )
-    _describe(response, job)
-    return TuningJob.of(job)
-
-
-def _enough(if_none_match: str | None, found: Status) -> bool:
-    revision, state = found
-    if if_none_match is None:
-        return state in TERMINAL
-    # A job that has ended will not change any more: whoever knows it need not wait.
-    return state in TERMINAL or not names_revision(if_none_match, revision)
+    return await JOBS.look(job_id, response, parts, caller, wait=wait, if_none_match=if_none_match)
 
 
 @router.post(
     "/{job_id}/cancel",
     status_code=status.HTTP_202_ACCEPTED,
-    responses={
-        202: {"headers": {**_ETAG, **_RETRY_HEADER}},
-        **problems("tuning_job_not_found", "storage_full"),
-    },
+    responses={**parameters.CANCELLING, **problems("tuning_job_not_found", "storage_full")},
 )
 def cancel_tuning_job(job_id: JobId, response: Response, parts: Wired, caller: Known) -> TuningJob:
     """Ask for the end of a job. Asking again, or after its end, changes nothing."""
-    job = parts.jobs.cancel(job_id, owner=caller.owner)
-    if job is None:
-        raise no_such_job(job_id)
-    _describe(response, job)
-    return TuningJob.of(job)
+    return JOBS.cancel(job_id, response, parts, caller)
 
 
 @router.delete(
     "/{job_id}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses={
-        204: {"description": "The job and all that belonged to it are gone."},
+        **parameters.REMOVED,
         **problems("tuning_job_not_found", "not_finished", "storage_full"),
     },
 )
 def delete_tuning_job(job_id: JobId, parts: Wired, caller: Known) -> None:
     """Remove a job that has ended, with its records, results and files."""
-    try:
-        found = parts.jobs.delete(job_id, owner=caller.owner)
-    except NotFinished as error:
-        detail = f"The job is {error.state}: cancel it and wait for its end first."
-        raise ProblemError("not_finished", detail, headers=_RETRY) from error
-    if not found:
-        raise no_such_job(job_id)
-    shutil.rmtree(parts.settings.places_of(job_id).artifacts, ignore_errors=True)
+    JOBS.delete(job_id, parts, caller)
 
 
 @router.get("/{job_id}/trials", responses=problems("tuning_job_not_found", "incompatible_upgrade"))
@@ -214,13 +125,8 @@ def list_trials(
     job_id: JobId, parts: Wired, caller: Known, limit: Limit = 1000, cursor: Cursor = None
 ) -> TrialPage:
     """List the configurations that a job has trained, in the order of their start."""
-    job = find_job(job_id, parts, caller)
-    this_list = f"trials/{job.number}"
-    after = read_cursor(this_list, cursor)
-    trials = parts.jobs.trials(job.number, limit=limit + 1, after=after)
-    shown = trials[:limit]
-    more = write_cursor(this_list, shown[-1].position) if len(trials) > limit else None
-    items = [_readable(Trial, trial.view, job) for trial in shown]
+    job = JOBS.find(job_id, parts, caller)
+    items, more = JOBS.trials(Trial, job, parts, limit=limit, cursor=cursor)
     return TrialPage(items=items, next_cursor=more)
 
 
@@ -232,25 +138,24 @@ def list_trials(
 )
 def get_recommendation(job_id: JobId, parts: Wired, caller: Known) -> Recommendation:
     """Read the answer of a job that has succeeded."""
-    job = find_job(job_id, parts, caller)
-    if job.answer is not None:
-        return _readable(Recommendation, job.answer, job)
-    if job.state not in TERMINAL:
-        detail = f"The job is {job.state}: wait with GET /v1/tuning-jobs/{job_id}?wait=60."
-        raise ProblemError("not_finished", detail, headers=_RETRY)
-    why = Problem.model_validate(job.problem).detail if job.problem else "It was cancelled."
-    raise ProblemError("no_recommendation", f"The job has {job.state}. {why}")
+    job = JOBS.find(job_id, parts, caller)
+    if job.answer is None:
+        raise JOBS.no_answer(job, "no_recommendation")
+    return readable(Recommendation, job.answer, job)
 
 
-def _readable(model: type[Shown], stored: Any, job: Job) -> Shown:
-    try:
-        return model.model_validate(stored)
-    except ValidationError as error:
-        problem = unreadable(job.id)
-        raise ProblemError(problem.code, problem.detail) from error
-
-
-def _describe(response: Response, job: Job) -> None:
-    response.headers["ETag"] = etag_of(job.revision)
-    if job.state not in TERMINAL:
-        response.headers.update(_RETRY)
+@router.get(
+    "/{job_id}/events",
+    response_class=Response,
+    response_model=None,
+    description=f"Follow a job: its state and its trials, each time that they change.\n\n{TELLS}",
+    responses={
+        200: shown_stream(_EXAMPLE),
+        **problems("tuning_job_not_found", "too_many_streams"),
+    },
+)
+async def stream_events(
+    job_id: JobId, parts: Wired, caller: Known, last_event_id: LastEventId = None
+) -> EventStream:
+    """Follow a job as Server-Sent Events."""
+    return await JOBS.stream(job_id, parts, caller, last_event_id)

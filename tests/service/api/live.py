@@ -24,7 +24,7 @@ from service.store.ledger import Ledger
 from service.store.migrate import migrate
 from tests.service.api.test_memory_estimates import FakeTracing
 from tests.service.fake_executor import FakeExecutor
-from tuner.tuning import Tuning
+from tests.service.small_study import StudyWorld, make_small
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +89,8 @@ def _driving(settings: Settings, database: Database) -> Iterator[None]:
     controller = Controller(
         settings=settings,
         ledger=Ledger(database),
-        executor=FakeExecutor(),
-        make_machine=Tuning,
+        executor=FakeExecutor(world=StudyWorld()),
+        make_machine=make_small,
     )
     controller.recover()
     ending = threading.Event()

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from service.api import creation
+from service.api import tuning_jobs
 from service.api.dependencies import Parts
 from service.api.in_flight import InFlight, InUse
 from service.store.database import now
@@ -92,14 +93,14 @@ def test_the_first_request_must_be_answered_first(
 ) -> None:
     """Until then a second one is told to come back; afterwards it gets the job."""
     admitting, go_on = threading.Event(), threading.Event()
-    real = creation.admit
+    real = tuning_jobs.JOBS.admit
 
     def slowly(*arguments: Any, **named: Any) -> Any:
         admitting.set()
         assert go_on.wait(30)
         return real(*arguments, **named)
 
-    monkeypatch.setattr(creation, "admit", slowly)
+    monkeypatch.setattr(tuning_jobs, "JOBS", replace(tuning_jobs.JOBS, admit=slowly))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, client, "k")
         assert admitting.wait(30)
@@ -190,5 +191,5 @@ def test_what_was_taken_once_is_not_refused_later(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("admitted again")
 
-    monkeypatch.setattr(creation, "admit", refuse)
+    monkeypatch.setattr(tuning_jobs, "JOBS", replace(tuning_jobs.JOBS, admit=refuse))
     assert post(client, "k").json()["id"] == first.json()["id"]
