@@ -18,22 +18,34 @@ from tuner.measuring.out_of_memory import forget, is_out_of_memory, release
 from tuner.measuring.replaying import replay_memory
 from tuner.measuring.simulated import is_simulated, measure_simulated
 from tuner.measuring.stacking import measure_paces, train_stacked
+from tuner.measuring.study import (
+    measure_gradients,
+    measure_landscape,
+    measure_line,
+    measure_minimum,
+    run_to_minimum,
+)
 from tuner.measuring.timing import measure_timing
 from tuner.measuring.tracing import predict
 from tuner.measuring.train import Tightened, train
 from tuner.measuring.workbench import Workbench, set_up
 from tuner.places import Places
 from tuner.records import (
+    GradientProbe,
     Inspect,
+    LandscapeProbe,
+    LineProbe,
     Measurement,
     MemoryReplay,
     MemoryTrace,
     MemoryTrial,
+    MinimumProbe,
     Request,
     StackedResults,
     StackedRuns,
     StackTiming,
     StepTiming,
+    StudyRun,
     TrainingRun,
     Workload,
 )
@@ -60,7 +72,7 @@ class Measuring:
     def measure(self, request: Request, *, tightened: Tightened) -> Measurement:
         """Measure one request.
 
-        Out of memory is an outcome of a memory trial, a timing and a training run.
+        Out of memory is an outcome of a memory trial, a timing, a training and a study's run.
 
         Args:
             request: What to measure.
@@ -204,6 +216,36 @@ def _train_stacked(
     )
 
 
+def _study_run(
+    measuring: Measuring, request: StudyRun, tightened: Tightened, began: float
+) -> Measurement:
+    workload = request.workload
+    return run_to_minimum(
+        lambda: measuring.bench(workload, workload.memory_limit_bytes),
+        request,
+        tightened=tightened,
+        began=began,
+    )
+
+
+Probe = MinimumProbe | GradientProbe | LineProbe | LandscapeProbe
+"""What is asked about minimisers of a study."""
+
+
+def _probing(
+    measure: Callable[[Callable[[], Workbench], Any], Measurement],
+) -> Callable[[Measuring, Any, Tightened, float], Measurement]:
+    """Measure a probe on the workload's bench."""
+
+    def probe(
+        measuring: Measuring, request: Probe, _tightened: Tightened, _began: float
+    ) -> Measurement:
+        workload = request.workload
+        return measure(lambda: measuring.bench(workload, workload.memory_limit_bytes), request)
+
+    return probe
+
+
 MEASURES: Mapping[type, Callable[[Measuring, Any, Tightened, float], Measurement]] = (
     MappingProxyType(
         {
@@ -213,6 +255,11 @@ MEASURES: Mapping[type, Callable[[Measuring, Any, Tightened, float], Measurement
             TrainingRun: _train,
             StackTiming: _paces,
             StackedRuns: _train_stacked,
+            StudyRun: _study_run,
+            MinimumProbe: _probing(measure_minimum),
+            GradientProbe: _probing(measure_gradients),
+            LineProbe: _probing(measure_line),
+            LandscapeProbe: _probing(measure_landscape),
         }
     )
 )

@@ -21,33 +21,38 @@ SAMPLES: Final = 1024
 class FixedSet:
     """The training samples on which minima of one workload are looked at.
 
-    Args:
-        seed: Chose the samples; directions are drawn from it too.
-        loss_sum: Differentiable sum of the loss over a slice of them.
-        counts: Counted items of each, shape (n,), where the data lie.
-    """
-
-    seed: int
-    loss_sum: LossSum
-    counts: torch.Tensor
-
-
-def fixed_set(bench: Workbench, model: torch.nn.Module) -> FixedSet:
-    """Choose the samples: by the data seed alone, so that runs are compared on equal terms.
+    They follow from the data seed alone, so that runs are compared on equal terms.
 
     Args:
         bench: The workload.
-        model: Whose loss is summed, with its parameters of the moment.
+        seed: Chose the samples; directions are drawn from it too.
+        rows: int64 (n,), where the data lie.
     """
-    seed = derived_seed(bench.workload.data_seed, "sharpness")
-    order = torch.randperm(len(bench.train), generator=torch.Generator().manual_seed(seed))
-    chosen = order[:SAMPLES].to(bench.train.home)
 
-    def loss_sum(samples: slice) -> torch.Tensor:
-        inputs, targets = bench.train.fetch(chosen[samples])
-        return bench.criterion.loss_sum(model, inputs, targets)
+    bench: Workbench
+    seed: int
+    rows: torch.Tensor
 
-    return FixedSet(seed=seed, loss_sum=loss_sum, counts=bench.train.counts.index_select(0, chosen))
+    @classmethod
+    def of(cls, bench: Workbench) -> FixedSet:
+        """Choose the samples of a workload."""
+        seed = derived_seed(bench.workload.data_seed, "sharpness")
+        order = torch.randperm(len(bench.train), generator=torch.Generator().manual_seed(seed))
+        return cls(bench=bench, seed=seed, rows=order[:SAMPLES].to(bench.train.home))
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """Counted items of each sample, shape (n,), where the data lie."""
+        return self.bench.train.counts.index_select(0, self.rows)
+
+    def loss_sum_of(self, model: torch.nn.Module) -> LossSum:
+        """Sum a model's loss over slices, with its parameters of the moment."""
+
+        def loss_sum(samples: slice) -> torch.Tensor:
+            inputs, targets = self.bench.train.fetch(self.rows[samples])
+            return self.bench.criterion.loss_sum(model, inputs, targets)
+
+        return loss_sum
 
 
 def sharpness_at(bench: Workbench, model: torch.nn.Module) -> Sharpness | None:
@@ -60,10 +65,12 @@ def sharpness_at(bench: Workbench, model: torch.nn.Module) -> Sharpness | None:
     Returns:
         The measures, or None where memory does not hold the first of them.
     """
-    chosen = fixed_set(bench, model)
+    chosen = FixedSet.of(bench)
     try:
         with eagerly(bench.workload):
-            return measure_sharpness(model, chosen.loss_sum, chosen.counts, seed=chosen.seed)
+            return measure_sharpness(
+                model, chosen.loss_sum_of(model), chosen.counts, seed=chosen.seed
+            )
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -261,10 +261,19 @@ class GradientScatter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradientScatters:
-    """How gradients scatter against the batch size, and the gradient of all samples."""
+    """How gradients scatter against the batch size, and the gradient of all samples.
+
+    Args:
+        scatters: In the order asked for; none of sizes beyond the data.
+        full_norm: Norm of the gradient of all training samples.
+        population: Training samples N that batches are drawn from, without replacement: the
+            variance of a batch B carries the factor (N - B) / (N - 1) besides 1 / B.
+        device_seconds: Wall seconds altogether.
+    """
 
     scatters: tuple[GradientScatter, ...]
     full_norm: float
+    population: int = 0
     device_seconds: float = 0.0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tuner.measuring.study.subjects import study_run
 from tests.tuner.measuring.subjects import digits, nobody, run_of
 from tuner.errors import InvalidWorkload, NoFeasibleBatch
 from tuner.measuring import workbench
@@ -15,16 +16,25 @@ from tuner.measuring.dispatch import MEASURES, Measuring
 from tuner.measuring.out_of_memory import is_out_of_memory
 from tuner.places import Places
 from tuner.records import (
+    GradientProbe,
+    GradientScatters,
     Inspect,
     Inspection,
+    Landscape,
+    LandscapeProbe,
+    LineProbe,
+    LineProfile,
     MemoryMeasurement,
     MemoryTrial,
+    MinimumProbe,
+    MinimumShape,
     Outcome,
     StackedResults,
     StackedRuns,
     StackPaces,
     StackTiming,
     StepTiming,
+    StudyRunResult,
     TimingMeasurement,
     TrainingResult,
     decode,
@@ -38,7 +48,7 @@ def measuring(tmp_path):
     return Measuring(Places(artifacts=tmp_path))
 
 
-def requests_for(workload):
+def requests_for(workload, minimiser="none"):
     """One request of each type, with the type of its answer."""
     return [
         (Inspect(id="inspect", workload=workload), Inspection),
@@ -67,6 +77,32 @@ def requests_for(workload):
             StackPaces,
         ),
         (StackedRuns(id="stack", runs=runs_of(workload)), StackedResults),
+        (study_run(workload, max_epochs=1), StudyRunResult),
+        *probes_of(workload, minimiser),
+    ]
+
+
+def probes_of(workload, minimiser):
+    """One request of each type about a minimiser, with the type of its answer."""
+    common = {"workload": workload, "minimiser": minimiser}
+    return [
+        (MinimumProbe(id="minimum", **common, eigenvalues=1, trace_probes=2), MinimumShape),
+        (
+            GradientProbe(
+                id="gradients", **common, seed=0, batch_sizes=(4,), draws=4, samples_per_pass=64
+            ),
+            GradientScatters,
+        ),
+        (
+            LineProbe(
+                id="line", workload=workload, first=minimiser, second=minimiser, alphas=(0.0, 1.0)
+            ),
+            LineProfile,
+        ),
+        (
+            LandscapeProbe(id="landscape", **common, seed=0, dimensions=1, points=3, radius=1.0),
+            Landscape,
+        ),
     ]
 
 
@@ -95,7 +131,8 @@ def spoil(monkeypatch, error):
 
 def test_every_request_has_its_measurement(measuring):
     """Each request gives the record of its type, timed, and it survives being stored."""
-    requests = requests_for(digits())
+    left = measuring.measure(study_run(digits(), max_epochs=1), tightened=nobody)
+    requests = requests_for(digits(), left.minimiser)
     assert {type(request) for request, _ in requests} == set(MEASURES)
     for request, answer in requests:
         result = measuring.measure(request, tightened=nobody)

@@ -31,7 +31,7 @@ MAX_PRODUCTS: Final = 60
 MORE_PRODUCTS: Final = 30
 """Operator products at most, for each eigenvalue after the first."""
 
-FLOOR: Final = 0.05
+FLOOR: Final = 0.01
 """Share of the first eigenvalue below which the error of another one is not held against that
 one: what lies close to zero has no relative error to speak of."""
 

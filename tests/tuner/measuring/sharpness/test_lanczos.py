@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tuner.measuring.sharpness import lanczos
 from tuner.measuring.sharpness.lanczos import (
     LARGEST_BASIS,
     MAX_PRODUCTS,
     SMALLEST_BASIS,
     basis_size,
     largest_eigenpair,
+    largest_eigenvalues,
 )
 
 
@@ -96,3 +98,38 @@ def test_the_basis_shrinks_with_the_model():
     assert basis_size(10_000, 4) == LARGEST_BASIS
     assert basis_size(10**8, 4) == SMALLEST_BASIS
     assert SMALLEST_BASIS < basis_size(4 * 10**7, 4) < LARGEST_BASIS
+
+
+@pytest.mark.parametrize("largest_basis", [5, 12, 30])
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_finds_the_largest_eigenvalues_in_order(largest_basis, count):
+    """Well separated leading eigenvalues come out descending, with honest errors."""
+    leading = [20.0, 15.0, 11.0, 8.0, 5.0, 3.0, 2.0]
+    matrix = symmetric([*torch.linspace(-0.5, 1.0, 200).tolist(), *leading])
+    found = largest_eigenvalues(
+        lambda v: matrix @ v, unit(207), count=count, largest_basis=largest_basis
+    )
+    assert list(found.values) == pytest.approx(leading[:count], rel=5e-3)
+    assert len(found.errors) == count
+    for value, error, true in zip(found.values, found.errors, leading, strict=False):
+        assert abs(value - true) <= max(2.0 * error, 1e-3 * true)
+
+
+def test_a_small_operator_tells_no_more_than_it_has():
+    """More eigenvalues than dimensions cannot be wanted; a multiple one is found once."""
+    matrix = symmetric([1.0, 2.0, 7.0])
+    found = largest_eigenvalues(lambda v: matrix @ v, unit(3), count=5)
+    assert list(found.values) == pytest.approx([7.0, 2.0, 1.0])
+    scale = torch.tensor([1.0, 2.0, 5.0]).double().repeat(100)
+    repeated = largest_eigenvalues(lambda v: scale * v, unit(300), count=5)
+    assert list(repeated.values) == pytest.approx([5.0, 2.0, 1.0])
+
+
+def test_values_that_do_not_settle_are_left_out(monkeypatch):
+    """When the products run out only those before the first moving one are told."""
+    monkeypatch.setattr(lanczos, "MAX_PRODUCTS", 12)
+    monkeypatch.setattr(lanczos, "MORE_PRODUCTS", 0)
+    matrix = symmetric([*torch.linspace(0.0, 1.0, 400).tolist(), 3.0])
+    found = largest_eigenvalues(lambda v: matrix @ v, unit(401), count=4)
+    assert list(found.values)[:1] == pytest.approx([3.0])
+    assert len(found.values) < 4
