@@ -72,6 +72,7 @@ class StudyWorld:
         seed_scatter: The same between seeds, shared by all configurations.
         never_converges: Batches up to this one are exhausted.
         diverges_above: Rates above this one diverge.
+        hottest: Heats above this one diverge.
         full_loss: Minimum validation loss of the full batch by Rprop.
         refuses_line: Why minimisers cannot be joined; None if they can.
     """
@@ -92,6 +93,7 @@ class StudyWorld:
     seed_scatter: float = 0.0
     never_converges: int = 0
     diverges_above: float = math.inf
+    hottest: float = math.inf
     full_loss: float = 0.3
     refuses_line: str | None = None
     measured: list[str] = field(default_factory=list)
@@ -141,7 +143,7 @@ class StudyWorld:
     def _train(self, request: StudyRun) -> StudyRunResult:
         whole = request.workload.training["optimizer"]["kind"] == "rprop"
         heat = 1.0 if whole else (16 / request.global_batch_size) * request.learning_rate / 0.1
-        if request.learning_rate > self.diverges_above:
+        if request.learning_rate > self.diverges_above or heat > self.hottest:
             return self._diverged()
         name = f"{request.global_batch_size} {request.learning_rate:.6g} {request.seed}"
         minimiser = f"sha256:{name}"
@@ -245,7 +247,8 @@ class StudyWorld:
         scatters = []
         for batch in request.batch_sizes:
             luck = self.luck("variance", batch, request.seed, request.minimiser)
-            variance = 64.0 * batch**self.variance_exponent * luck
+            share = (self.device.num_train - batch) / (self.device.num_train - 1)
+            variance = 64.0 * batch**self.variance_exponent * share * luck
             scatters.append(
                 GradientScatter(
                     global_batch_size=batch,

@@ -15,7 +15,8 @@ with draws - 1 times the effective number of dimensions as degrees of freedom: b
 even where gradients scatter along a line, and the exponent is fitted over several sizes."""
 
 DATA_SHARE: Final = 0.25
-"""No batch above this share of the training samples: batches of a small set share samples."""
+"""No batch above this share of the training samples: two batches of most of a small set are
+nearly the same one."""
 
 MIN_SIZES: Final = 3
 """Sizes to fit an exponent through; smaller ones are added where the study has fewer."""

@@ -29,6 +29,7 @@ PLACES: Final[dict[str, Literal["initial_weights", "minimum"]]] = {
 
 def gradient_noise(job: StudyJob) -> tuple[GradientNoise, ...]:
     """Show how gradients scatter at each place that was looked at, means over the seeds."""
+    num_train = job.subject.facts.num_train
     found = []
     for place, at in PLACES.items():
         seen = _scatters(job, place)
@@ -37,7 +38,7 @@ def gradient_noise(job: StudyJob) -> tuple[GradientNoise, ...]:
                 GradientNoise(
                     at=at,
                     points=_points(seen),
-                    exponent=spread([exponent(one) for one in seen]),
+                    exponent=spread([exponent(one, num_train) for one in seen]),
                     full_gradient_norm=finite(fmean(one.full_norm for one in seen)),
                 )
             )

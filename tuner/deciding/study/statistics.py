@@ -48,7 +48,7 @@ def log_slope(sizes: Sequence[float], values: Sequence[float]) -> float | None:
     Returns:
         The slope; None with fewer than two sizes, or where a value is not above 0.
     """
-    if len(set(sizes)) < 2 or min(values) <= 0.0:  # noqa: PLR2004  (a line needs two points)
+    if len(set(sizes)) < 2 or not min(values) > 0.0:  # noqa: PLR2004  (a line needs two points)
         return None
     x, y = np.log(np.asarray(sizes, dtype=float)), np.log(np.asarray(values, dtype=float))
     x = x - x.mean()

@@ -33,7 +33,7 @@ CLAIMS: Final = (
         direction=Direction.LESS,
         smallest_effect=TIME_EFFECT,
         reason="Below five per cent, step times of one machine differ from hour to hour.",
-        figure="summary",
+        figure="seconds-per-epoch",
         effects=untestable(ONE_DEVICE),
     ),
     Claim(
@@ -44,7 +44,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=TIME_EFFECT,
         reason="Below five per cent, step times of one machine differ from hour to hour.",
-        figure="summary",
+        figure="seconds-to-minimum",
         effects=untestable(ONE_DEVICE),
     ),
     Claim(
@@ -54,7 +54,7 @@ CLAIMS: Final = (
         direction=Direction.SAME,
         smallest_effect=LOSS_EFFECT,
         reason="One per cent of a loss is about what the choice of a seed changes.",
-        figure="summary",
+        figure="minimum-loss",
         effects=untestable(
             "A study runs every batch in one way: in one pass where it fits, accumulated where it "
             "does not."

@@ -85,7 +85,7 @@ def eigenvalue_ranks(evidence: Evidence) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _ratio(code: str, named: str, quantity: quantities.Quantity) -> Claim:
+def _ratio(code: str, named: str, figure: str, quantity: quantities.Quantity) -> Claim:
     return Claim(
         code=code,
         statement=f"At the same learning rate, the smaller batch ends in a flatter minimum, "
@@ -95,19 +95,30 @@ def _ratio(code: str, named: str, quantity: quantities.Quantity) -> Claim:
         smallest_effect=SHARPNESS_EFFECT,
         reason="Published sharpness differs by a factor of several; a tenth is the measure's own "
         "accuracy.",
-        figure="sharpness",
+        figure=figure,
         effects=between_ends(quantity),
     )
 
 
 CLAIMS: Final = (
-    _ratio("flatter_by_keskar", "Keskar's measure over the whole space", quantities.keskar),
+    _ratio(
+        "flatter_by_keskar",
+        "Keskar's measure over the whole space",
+        "keskar",
+        quantities.keskar,
+    ),
     _ratio(
         "flatter_by_manifold",
         "Keskar's measure over a random manifold",
+        "keskar-manifold",
         quantities.keskar_manifold,
     ),
-    _ratio("flatter_by_eigenvalue", "the top eigenvalue of the Hessian", quantities.top_eigenvalue),
+    _ratio(
+        "flatter_by_eigenvalue",
+        "the top eigenvalue of the Hessian",
+        "hessian-top-eigenvalue",
+        quantities.top_eigenvalue,
+    ),
     Claim(
         code="flatter_along_line",
         statement="On the line between the two minimisers, the loss is flatter at the smaller "
@@ -128,7 +139,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=RANK_EFFECT,
         reason="At a half they share a quarter of their variance.",
-        figure="sharpness",
+        figure="hessian-top-eigenvalue",
         effects=eigenvalue_ranks,
     ),
 )

@@ -45,7 +45,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=GAP_EFFECT,
         reason="A gap is a difference of two losses, and scatters as both do.",
-        figure="summary",
+        figure="generalisation-gap",
         effects=wider_gap,
     ),
     Claim(
@@ -55,7 +55,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=ACCURACY_EFFECT,
         reason="One point is a fifth of the most that was published.",
-        figure="summary",
+        figure="minimum-loss",
         effects=accuracy_lost,
     ),
     Claim(
@@ -65,7 +65,7 @@ CLAIMS: Final = (
         direction=Direction.AT_MOST,
         smallest_effect=PUBLISHED_LOSS,
         reason="Five points are the most that was published.",
-        figure="summary",
+        figure="minimum-loss",
         effects=accuracy_lost,
     ),
 )

@@ -120,7 +120,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=TIME_EFFECT,
         reason="Below five per cent, step times of one machine differ from hour to hour.",
-        figure="summary",
+        figure="seconds-to-minimum",
         effects=inside_optimum,
     ),
     Claim(
@@ -131,7 +131,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=LOSS_EFFECT,
         reason="One per cent of a loss is about what the choice of a seed changes.",
-        figure="summary",
+        figure="minimum-loss",
         effects=other_optimum,
     ),
     Claim(
@@ -142,7 +142,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=FAILING_EFFECT,
         reason="One seed in five is the least that five seeds can show.",
-        figure="rates",
+        figure="heat-map",
         effects=too_small,
     ),
     Claim(
@@ -153,7 +153,7 @@ CLAIMS: Final = (
         direction=Direction.AT_MOST,
         smallest_effect=WORKABLE_EFFECT,
         reason="A tenth of the loss may be worth the simplicity of having no batch size.",
-        figure="summary",
+        figure="minimum-loss",
         effects=full_batch,
     ),
 )

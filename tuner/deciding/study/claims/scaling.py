@@ -82,7 +82,7 @@ CLAIMS: Final = (
         smallest_effect=REPAIR_EFFECT,
         reason="Beyond it more than half of a gap that matters is gone; without a gap there is "
         "nothing to remove.",
-        figure="rates",
+        figure="heat-map",
         effects=gap_removed,
     ),
     Claim(
@@ -92,7 +92,7 @@ CLAIMS: Final = (
         direction=Direction.LESS,
         smallest_effect=TIME_EFFECT,
         reason="Below five per cent, step times of one machine differ from hour to hour.",
-        figure="summary",
+        figure="seconds-to-minimum",
         effects=time_reversed,
     ),
     Claim(
@@ -113,7 +113,7 @@ CLAIMS: Final = (
         direction=Direction.LESS,
         smallest_effect=SHARPNESS_EFFECT,
         reason="A tenth is the measure's own accuracy.",
-        figure="sharpness",
+        figure="keskar",
         effects=flatter_than_fixed,
     ),
     Claim(
@@ -123,7 +123,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=SHARPNESS_EFFECT,
         reason="A tenth is the measure's own accuracy.",
-        figure="sharpness",
+        figure="keskar",
         effects=not_as_flat,
     ),
 )

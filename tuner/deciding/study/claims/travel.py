@@ -51,7 +51,7 @@ CLAIMS: Final = (
         direction=Direction.MORE,
         smallest_effect=LAYER_SHARE,
         reason="Nine of ten leave room for single exceptions.",
-        figure="distance_by_layer",
+        figure="layers",
         effects=closer_layers,
     ),
     Claim(
@@ -62,7 +62,7 @@ CLAIMS: Final = (
         direction=Direction.LESS,
         smallest_effect=TRAVEL_EFFECT,
         reason="Published distances per epoch differ by a factor of seven.",
-        figure="distance",
+        figure="distance-per-epoch",
         effects=between_ends(quantities.distance_per_epoch),
     ),
     Claim(
@@ -73,7 +73,7 @@ CLAIMS: Final = (
         direction=Direction.LESS,
         smallest_effect=TRAVEL_EFFECT,
         reason="Published norms differ by a factor of two.",
-        figure="norms",
+        figure="update-norm",
         effects=between_ends(quantities.update_norm),
     ),
 )
