@@ -10,17 +10,39 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
-from tuner.records import MemoryMeasurement, MemoryTrial, Request, StackedRuns, TrainingRun
+from tuner.records import (
+    GradientProbe,
+    LandscapeProbe,
+    LineProbe,
+    MemoryMeasurement,
+    MemoryTrial,
+    MinimumProbe,
+    Request,
+    StackedRuns,
+    StudyRun,
+    TrainingRun,
+)
+
+Training: TypeAlias = TrainingRun | StackedRuns | StudyRun
+"""Requests that end by their steps or their deadline, and whose steps belong to one kind of
+device."""
 
 STUCK_GRACE_SECONDS: Final = 120.0
 """How long after its deadline a training run may still evaluate, measure sharpness and write
 its checkpoint before its child counts as stuck."""
 
 REQUEST_LIMIT_SECONDS: Final = 3600.0
-"""How long anything that is not a training run may take. Loading a large data set from a slow
-disk is the longest of them."""
+"""How long anything that neither trains nor looks at a minimiser may take. Loading a large data
+set from a slow disk is the longest of them."""
+
+
+PROBE_LIMIT_SECONDS: Final = 6 * 3600.0
+"""How long a look at a minimiser may take: a landscape can be 101 x 101 evaluations."""
+
+Probe: TypeAlias = MinimumProbe | GradientProbe | LineProbe | LandscapeProbe
+"""Requests about weights that a study has trained."""
 
 
 class ExitClass(StrEnum):
@@ -84,7 +106,9 @@ def limit_seconds(request: Request) -> float | None:
         Wall seconds; None for training without a deadline, which ends by its steps and which
         its job can withdraw.
     """
-    if not isinstance(request, TrainingRun | StackedRuns):
+    if isinstance(request, Probe):
+        return PROBE_LIMIT_SECONDS
+    if not isinstance(request, Training):
         return REQUEST_LIMIT_SECONDS
     if request.deadline_seconds is None:
         return None

@@ -28,6 +28,8 @@ from tuner.records import (
     Outcome,
     Request,
     StackedResults,
+    StudyOutcome,
+    StudyRunResult,
     TrainingResult,
 )
 from workers.devices import LocalDevice
@@ -266,6 +268,8 @@ def _out_of_memory(result: Measurement) -> bool:
             return out_of_memory
         case TrainingResult(outcome=outcome):
             return outcome is Outcome.OUT_OF_MEMORY
+        case StudyRunResult(outcome=study_outcome):
+            return study_outcome is StudyOutcome.OUT_OF_MEMORY
         case StackedResults(results=results):
             return any(_out_of_memory(each) for each in results)
         case _:

@@ -19,7 +19,15 @@ import pytest
 
 import workers
 from tuner.places import Places
-from tuner.records import BatchPlan, Inspect, MemoryTrial, Request, TrainingRun, Workload
+from tuner.records import (
+    BatchPlan,
+    Inspect,
+    MemoryTrial,
+    Request,
+    StudyRun,
+    TrainingRun,
+    Workload,
+)
 from workers.devices import LocalDevice
 from workers.executor import (
     AttemptFailed,
@@ -110,6 +118,15 @@ def _request(kind: type, name: str, act: str, argument: Any, **fields: Any) -> R
             "max_steps": 1000,
             "evaluate_every_steps": 100,
             "target": None,
+            "device_kind": "cpu",
+        },
+        StudyRun: {
+            "global_batch_size": 8,
+            "micro_batch_size": 8,
+            "learning_rate": 0.1,
+            "seed": 0,
+            "max_epochs": 1,
+            "patience_epochs": 1,
             "device_kind": "cpu",
         },
     }
@@ -263,7 +280,12 @@ def test_two_devices_measure_at_once_and_a_third_attempt_is_refused(driver: Driv
 
 
 @pytest.mark.parametrize(
-    "how", [{"accelerator": "cuda"}, {"kind": TrainingRun, "device_kind": "cpu:other"}]
+    "how",
+    [
+        {"accelerator": "cuda"},
+        {"kind": TrainingRun, "device_kind": "cpu:other"},
+        {"kind": StudyRun, "device_kind": "cpu:other"},
+    ],
 )
 def test_a_request_without_a_fitting_device_is_refused(driver: Driver, how) -> None:
     """Nothing runs on another accelerator, and no step on another kind of device."""

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from tuner.places import Places
-from tuner.records import BatchPlan, Inspect, MemoryTrial, Request, TrainingRun, Workload
+from tuner.records import (
+    BatchPlan,
+    Inspect,
+    MemoryTrial,
+    Request,
+    StudyRun,
+    TrainingRun,
+    Workload,
+)
 from workers.devices import LocalDevice
 from workers.executor import AttemptId, Update
 from workers.launcher import Setup
@@ -96,6 +104,22 @@ def training_run(act: str = "answer", argument: Any = None, **fields: Any) -> Tr
         "device_kind": "cpu",
     }
     return TrainingRun(**(run | fields))
+
+
+def study_run(act: str = "answer", argument: Any = None, **fields: Any) -> StudyRun:
+    """Ask for a run of a study."""
+    run = {
+        "id": "study",
+        "workload": workload(act, argument),
+        "global_batch_size": 8,
+        "micro_batch_size": 8,
+        "learning_rate": 0.1,
+        "seed": 0,
+        "max_epochs": 10,
+        "patience_epochs": 2,
+        "device_kind": "cpu",
+    }
+    return StudyRun(**(run | fields))
 
 
 def is_alive(pid: int) -> bool:

@@ -28,6 +28,9 @@ from tuner.records import (
     Outcome,
     Request,
     StepTiming,
+    StudyOutcome,
+    StudyRun,
+    StudyRunResult,
     TimingMeasurement,
     TrainingResult,
 )
@@ -64,6 +67,10 @@ class FakeMeasuring:
                 )  # fmt: skip
             case StepTiming():
                 return TimingMeasurement(passes=(), evaluation_seconds=0.0, device_seconds=0.1)
+            case StudyRun():
+                full = limit == 0
+                ended = StudyOutcome.OUT_OF_MEMORY if full else StudyOutcome.EXHAUSTED
+                return StudyRunResult(outcome=ended, points=(), minimum=None)
             case _:
                 applied = request.max_steps if limit is None else limit
                 outcome = Outcome.OUT_OF_MEMORY if applied == 0 else Outcome.CENSORED

@@ -6,8 +6,18 @@ import signal
 
 import pytest
 
-from tuner.records import Inspect, MemoryTrial, StackedRuns, StepTiming
+from tuner.records import (
+    GradientProbe,
+    Inspect,
+    LandscapeProbe,
+    LineProbe,
+    MemoryTrial,
+    MinimumProbe,
+    StackedRuns,
+    StepTiming,
+)
 from workers.exit_class import (
+    PROBE_LIMIT_SECONDS,
     REQUEST_LIMIT_SECONDS,
     STUCK_GRACE_SECONDS,
     Exit,
@@ -18,7 +28,7 @@ from workers.exit_class import (
     limit_seconds,
 )
 
-from .conftest import training_run, workload
+from .conftest import study_run, training_run, workload
 
 TRIAL = MemoryTrial(
     id="m", workload=workload(), micro_batch_size=4, accumulation=2, limit_bytes=100
@@ -28,7 +38,19 @@ OTHERS = [
     StepTiming(id="t", workload=workload(), micro_batch_sizes=(1,)),
     training_run(),
     StackedRuns(id="s", runs=(training_run(),)),
+    study_run(),
 ]
+PROBES = [
+    MinimumProbe(id="p", workload=workload(), minimiser="a"),
+    GradientProbe(
+        id="p", workload=workload(), minimiser=None, seed=0, batch_sizes=(1, 2), draws=4,
+        samples_per_pass=2,
+    ),
+    LineProbe(id="p", workload=workload(), first="a", second="b", alphas=(0.0, 1.0)),
+    LandscapeProbe(
+        id="p", workload=workload(), minimiser="a", seed=0, dimensions=2, points=5, radius=1.0
+    ),
+]  # fmt: skip
 CODES = [0, 1, 70, 137, -signal.SIGKILL, -signal.SIGSEGV, -signal.SIGTERM, -64, None]
 
 
@@ -67,9 +89,18 @@ def test_a_run_may_take_its_deadline_and_a_grace() -> None:
     """Deadlines of training runs hold with a grace; other requests have the hard limit."""
     assert limit_seconds(training_run(deadline_seconds=5.0)) == 5.0 + STUCK_GRACE_SECONDS
     assert limit_seconds(training_run()) is None
+    assert limit_seconds(study_run(deadline_seconds=5.0)) == 5.0 + STUCK_GRACE_SECONDS
+    assert limit_seconds(study_run()) is None
     for run in (training_run(), training_run(deadline_seconds=5.0)):
         assert limit_seconds(StackedRuns(id="s", runs=(run, run))) == limit_seconds(run)
     assert limit_seconds(TRIAL) == REQUEST_LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda r: type(r).__name__)
+def test_a_look_at_a_minimiser_may_take_longer(probe) -> None:
+    """It ends by itself, as training does, and has no deadline of its own: its limit is wide."""
+    assert limit_seconds(probe) == PROBE_LIMIT_SECONDS > REQUEST_LIMIT_SECONDS
+    assert classify(probe, Exit(code=-signal.SIGKILL)) is ExitClass.CRASHED
 
 
 def test_a_killed_trial_claims_no_peaks() -> None:

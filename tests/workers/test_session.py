@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tuner.places import Places
-from tuner.records import Inspect, StepTiming
+from tuner.records import Inspect, Request, StepTiming
 from workers import exit_class
 from workers.executor import AttemptFailed, Finished, Lost
 from workers.locks import DeviceLock
 from workers.session import DeviceSession
 from workers.warm import ChildLost
 
-from .conftest import CPU, Bench, eventually, is_alive, training_run, workload
+from .conftest import CPU, Bench, eventually, is_alive, study_run, training_run, workload
 
 
 def test_a_child_stays_warm_within_a_job(bench: Bench) -> None:
@@ -58,9 +59,12 @@ def test_a_memory_trial_has_a_fresh_child_and_so_has_what_follows(bench: Bench) 
     assert pids[3] == pids[4]
 
 
-def test_out_of_memory_is_a_result_and_the_next_child_is_new(bench: Bench) -> None:
+@pytest.mark.parametrize("run", [training_run, study_run])
+def test_out_of_memory_is_a_result_and_the_next_child_is_new(
+    bench: Bench, run: Callable[[str], Request]
+) -> None:
     """A run that hit the limit is answered; the next one starts clean."""
-    update = bench.measure(training_run("out_of_memory"))
+    update = bench.measure(run("out_of_memory"))
     assert isinstance(update, Finished)
     assert update.result.outcome == "out_of_memory"
     before = bench.pid

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from tuner.places import Places
-from tuner.records import Request, StackedRuns, TrainingRun
+from tuner.records import Request
 from workers.devices import LocalDevice, discover
 from workers.executor import AttemptId, DeviceSlot, Lost, NoFreeDevice, Update
+from workers.exit_class import Training
 from workers.launcher import Setup
 from workers.session import DeviceSession
 
@@ -155,12 +156,12 @@ class LocalExecutor:
 
 def _fits(device: LocalDevice, request: Request) -> bool:
     """Whether a device may run a request: steps are never counted with another kind's time."""
-    if isinstance(request, TrainingRun | StackedRuns) and request.device_kind != device.kind:
+    if isinstance(request, Training) and request.device_kind != device.kind:
         return False
     return request.workload.accelerator == device.accelerator
 
 
 def _wish(request: Request) -> str:
-    if isinstance(request, TrainingRun | StackedRuns):
+    if isinstance(request, Training):
         return request.device_kind
     return request.workload.accelerator
