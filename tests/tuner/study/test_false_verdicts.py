@@ -12,7 +12,7 @@ from tuner.study_run import run_study
 
 from .world import StudyWorld, make_study
 
-STUDIES = 150
+STUDIES = 80
 
 OCTAVES = math.log(16.0)
 
