@@ -54,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_estimate(
         commands.add_parser("estimate", help="predict which cards a training fits, without them")
     )
+    _add_report(commands.add_parser("report", help="write all that a job has shown into one file"))
     _add_keys(commands.add_parser("keys", help="say who may ask a service of this machine"))
     _add_doctor(commands.add_parser("doctor", help="report what this machine can do"))
     return parser
@@ -70,6 +71,10 @@ class _Version(argparse.Action):
 def _run(options: argparse.Namespace) -> Exit:
     if options.command in {"tune", "estimate"}:
         return _ask(options)
+    if options.command == "report":
+        from batchscout.commands.report import report
+
+        return report(options)
     if options.command == "keys":
         from batchscout.commands.keys import keys
 
@@ -140,6 +145,17 @@ def _add_estimate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the whole estimate as JSON")
     _add_folders(parser)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", help="id of a tuning job or of a study")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="where to write; - for standard output"
+    )
+    parser.add_argument(
+        "--format", choices=("html", "md", "json"), help="as the file is called, else html"
+    )
+    parser.add_argument("--server", type=_address, metavar="URL", help="whom to ask (this machine)")
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

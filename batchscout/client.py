@@ -119,6 +119,10 @@ class Client:
         """Fetch a job's answer; see `batchscout.exchanges.recommendation`."""
         return self._drive(exchanges.recommendation(job_id))
 
+    def report(self, job_id: str, form: str = "html") -> str:
+        """Fetch a job's report; see `batchscout.exchanges.report`."""
+        return self._drive(exchanges.report(job_id, form))
+
     def tune(
         self,
         spec: Mapping[str, Any],
@@ -267,6 +271,10 @@ class AsyncClient:
     async def recommendation(self, job_id: str) -> Answer:
         """Fetch a job's answer; see `batchscout.exchanges.recommendation`."""
         return await self._drive(exchanges.recommendation(job_id))
+
+    async def report(self, job_id: str, form: str = "html") -> str:
+        """Fetch a job's report; see `batchscout.exchanges.report`."""
+        return await self._drive(exchanges.report(job_id, form))
 
     async def tune(
         self,

@@ -20,6 +20,7 @@ from batchscout.estimate import Estimate, request_of
 from batchscout.jobs import Job
 
 JOBS: Final = "/v1/tuning-jobs"
+STUDIES: Final = "/v1/batch-size-studies"
 ESTIMATES: Final = "/v1/memory-estimates"
 ESTIMATE_SECONDS: Final = 180.0
 """How long an estimate may take, the wait for others included."""
@@ -220,6 +221,22 @@ def recommendation(job_id: str) -> Exchange[Answer]:
     """
     reply = yield from _ask(_call("GET", f"{_path(job_id)}/recommendation"))
     return Answer.read(_json(reply))
+
+
+def report(job_id: str, form: str) -> Exchange[str]:
+    """Fetch all that a tuning job or a study has shown, as one file.
+
+    Args:
+        job_id: The job; ids of studies begin with `bs_`.
+        form: `html`, `md` or `json`.
+
+    Raises:
+        Refused: There is no such job.
+    """
+    collection = STUDIES if job_id.startswith("bs_") else JOBS
+    path = f"{collection}/{quote(job_id, safe='')}/report"
+    call = _call("GET", path, query={"format": form}, headers={"Accept": "*/*"})
+    return (yield from _ask(call)).content.decode()
 
 
 def tune(

@@ -17,6 +17,7 @@ from service.api import (
     hosts,
     memory_estimates,
     metrics,
+    reports,
     traffic,
     tuning_jobs,
     workers,
@@ -102,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (
         tuning_jobs,
         batch_size_studies,
+        reports,
         memory_estimates,
         workers,
         catalog,

@@ -16,6 +16,7 @@ from service.store.database import Database, now
 from service.store.deletion import delete_rows
 from service.store.figures import Figures, read_figures
 from service.store.idempotency import KEPT, forget_old_keys
+from service.store.recorded import Recorded, read_recorded
 from service.store.tables import (
     TERMINAL,
     Callback,
@@ -305,6 +306,10 @@ class Jobs:
             query = query.where(Trial.position > after)
         with self._database.read() as session:
             return session.scalars(query.order_by(Trial.position).limit(limit)).all()
+
+    def recorded(self, job_number: int) -> Recorded | None:
+        """Read all that is stored of a job; see `read_recorded`."""
+        return read_recorded(self._database, job_number)
 
     def devices(self) -> tuple[ControllerRow | None, Sequence[Device]]:
         """Read when the controller was last seen, and what its devices did then."""

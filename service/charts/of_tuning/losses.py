@@ -127,16 +127,22 @@ def _row(run: RunEvidence, metric: str) -> tuple[str | int | float | None, ...]:
 
 def _summary(evidence: TuningEvidence, runs: list[RunEvidence], named: str) -> str:
     said = f"{counted(len(runs), 'run')} with {sum(len(run.curve) for run in runs)} evaluations"
-    done = [run for run in runs if run.state == "complete" and run.calibrated_seconds is not None]
     target = evidence.target
-    if done and target is not None:
-        fastest = min(done, key=lambda run: run.calibrated_seconds or 0.0)
-        said += (
-            f"; {len(done)} reached the {named} of {number(target)}, the fastest after "
-            f"{seconds(fastest.calibrated_seconds)}"
-        )
-    elif done:
+    done = [run for run in runs if run.state == "complete" and run.calibrated_seconds is not None]
+    if target is None:
         known = [run.metric for run in done if run.metric is not None]
         best = max if evidence.metric == "accuracy" else min
-        said += f"; the best {named} at an end is {number(best(known) if known else None)}"
+        return f"{said}; the best {named} at an end is {number(best(known) if known else None)}."
+    reached = [run for run in done if _is_at(run, target, evidence.metric)]
+    said += f"; {len(reached)} reached the {named} of {number(target)}"
+    if reached:
+        fastest = min(reached, key=lambda run: run.calibrated_seconds or 0.0)
+        said += f", the fastest after {seconds(fastest.calibrated_seconds)}"
     return said + "."
+
+
+def _is_at(run: RunEvidence, target: float, metric: str) -> bool:
+    """Whether a run crossed the target; one that had none is complete without that."""
+    if run.metric is None:
+        return False
+    return run.metric >= target if metric == "accuracy" else run.metric <= target
