@@ -12,6 +12,8 @@ from tuner.measuring.out_of_memory import is_out_of_memory
 from tuner.measuring.sharpness.lanczos import largest_eigenpair, largest_eigenvalues
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
     from torch.autograd.graph import Node
 
@@ -79,17 +81,39 @@ class HessianProduct:
 
     def __call__(self, vector: Tensor) -> Tensor:
         """Multiply a vector (n,) by the Hessian."""
+        exact = self._exactly(lambda: self.surface.hessian_product(vector))
+        if exact is not None:
+            return exact
+        return difference_product(self.surface, vector, self._difference_step())
+
+    def curvatures(self, vectors: Tensor) -> Tensor:
+        """Compute v^T H v, shape (k,) in float64, of vectors v, shape (k, n)."""
+        exact = self._exactly(lambda: self.surface.curvatures(vectors))
+        if exact is not None:
+            return exact
+        along = []
+        for vector in vectors:
+            norm = torch.linalg.vector_norm(vector)
+            product = difference_product(self.surface, vector / norm, self._difference_step())
+            along.append((vector * product).sum(dtype=torch.float64) * norm)
+        return torch.stack(along)
+
+    def _exactly(self, compute: Callable[[], Tensor]) -> Tensor | None:
+        """Differentiate twice; None where that has turned out to be impossible."""
         if self.step is None:
             try:
                 with sdpa_kernel(SDPBackend.MATH):
-                    return self.surface.hessian_product(vector)
+                    return compute()
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise
                 # Autograd says it in many words ("derivative ... is not implemented",
                 # "trying to differentiate twice"), but always by a RuntimeError.
                 self.step = self._choose_step()
-        return difference_product(self.surface, vector, self.step)
+        return None
+
+    def _difference_step(self) -> float:
+        return self._choose_step() if self.step is None else self.step
 
     def _choose_step(self) -> float:
         return RELATIVE_STEP * (1.0 + float(torch.linalg.vector_norm(self.surface.position())))

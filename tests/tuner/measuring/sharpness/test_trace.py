@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 import torch
 
-from tuner.measuring.sharpness import on_surface
+from tuner.measuring.sharpness import on_surface, trace
 from tuner.measuring.sharpness.trace import hessian_trace
 
 
@@ -45,3 +46,46 @@ def test_one_probe_has_no_spread(quadratic):
     case = quadratic(torch.ones(2), torch.eye(2), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="spread"):
         measure(case, probes=1)
+
+
+def test_probes_one_by_one_are_the_same(quadratic, monkeypatch):
+    """Where memory holds one probe at a time the estimate does not change."""
+    torch.manual_seed(1)
+    root = torch.randn(6, 6)
+    case = quadratic(torch.ones(6), root @ root.T, torch.zeros(3, 6))
+    together = measure(case)
+    monkeypatch.setattr(trace, "PROBE_BYTES", 1)
+    assert measure(case) == together
+
+
+def test_without_a_second_derivative_gradients_are_differenced(classifier, mlp):
+    """Where autograd refuses to differentiate twice the estimate is nearly the same."""
+    case = classifier(mlp())
+    expected = measure(case)
+    sound = case.loss_sum
+
+    def refuse(gradient):
+        if torch.is_grad_enabled():
+            raise RuntimeError("derivative for the operation is not implemented")
+        return gradient
+
+    def loss_sum(samples):
+        loss = sound(samples)
+        if loss.requires_grad:
+            loss.register_hook(refuse)
+        return loss
+
+    found = measure(dataclasses.replace(case, loss_sum=loss_sum))
+    assert found.value == pytest.approx(expected.value, rel=0.02)
+    assert found != expected
+
+
+def test_a_linear_loss_has_no_trace(quadratic):
+    """A loss that is linear in the parameters has the trace zero."""
+    case = quadratic(torch.ones(5), torch.zeros(5, 5), torch.zeros(3, 5))
+    weights = torch.arange(5.0)
+
+    def loss_sum(samples):
+        return (case.model.values @ weights) * (samples.stop - samples.start)
+
+    assert measure(dataclasses.replace(case, loss_sum=loss_sum)).value == 0.0
