@@ -1,8 +1,11 @@
 """What one sharpness measurement of a digits CNN costs: seconds and gradient evaluations.
 
-Run from the root of the repository: `python -m benchmarks.sharpness.bench [--out FILE]`. It
-trains a small convolutional network on scikit-learn's digits for some hundred steps, measures
-each part on 1,024 samples on one core, and writes medians as JSON.
+    python benchmarks/sharpness/bench.py [--only cost|curvature] [--rounds 5] [--out FILE]
+
+`cost` trains a small convolutional network on scikit-learn's digits for some hundred steps and
+measures each part on 1,024 samples on one core. `curvature` holds eigenvalues, trace and phi
+against what is exact and beside PyHessian (see `curvature.py`). Both write medians as JSON; the
+other's are kept.
 """
 
 from __future__ import annotations
@@ -12,20 +15,31 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from sklearn.datasets import load_digits
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tuner.measuring.sharpness import SAMPLES_PER_PASS, measure_sharpness, on_surface
-from tuner.measuring.sharpness.asam import asam_sharpness
-from tuner.measuring.sharpness.hessian import hessian_top_eigenpair
-from tuner.measuring.sharpness.keskar import keskar_phi
+import torch  # noqa: E402 - threads are counted before torch starts its own
+from sklearn.datasets import load_digits  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.nn.functional import cross_entropy  # noqa: E402
+
+from benchmarks.machine import machine_facts  # noqa: E402
+from benchmarks.sharpness import curvature  # noqa: E402
+from tuner.measuring.sharpness import (  # noqa: E402
+    SAMPLES_PER_PASS,
+    measure_sharpness,
+    on_surface,
+)
+from tuner.measuring.sharpness.asam import asam_sharpness  # noqa: E402
+from tuner.measuring.sharpness.hessian import hessian_top_eigenpair  # noqa: E402
+from tuner.measuring.sharpness.keskar import keskar_phi  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,13 +182,20 @@ def _processor() -> str:
 def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["cost", "curvature"])
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULT)
-    out: Path = parser.parse_args().out
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    result = {"machine": machine()} | measured()
+    out: Path = asked.out
+    report: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    if asked.only in {None, "cost"}:
+        report |= {"machine": machine()} | measured()
+    if asked.only in {None, "curvature"}:
+        report["curvature"] = {"machine": machine_facts(), **curvature.measured(asked.rounds)}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    out.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def measure_landscape(load_bench: Callable[[], Workbench], request: LandscapePro
         seeded(chosen.seed),
         on_surface(model, chosen.loss_sum_of(model), counts, samples_per_pass=1),
     ):
-        plane = _plane(model, chosen, request)
+        plane = plane_of(model, chosen, request)
         losses, way = with_room(
             bench.device,
             SAMPLES_PER_PASS,
@@ -61,7 +61,14 @@ def measure_landscape(load_bench: Callable[[], Workbench], request: LandscapePro
     return Landscape(axis=axis, losses=rows, fastest=way.kind)
 
 
-def _plane(model: torch.nn.Module, chosen: FixedSet, request: LandscapeProbe) -> Plane:
+def plane_of(model: torch.nn.Module, chosen: FixedSet, request: LandscapeProbe) -> Plane:
+    """Lay the plane of a landscape through a model's weights of the moment.
+
+    Args:
+        model: On the device.
+        chosen: The samples that the loss is taken over.
+        request: Gives the seed and the number of the directions.
+    """
     directions = [
         filter_normalised(model, request.seed, number) for number in range(request.dimensions)
     ]
