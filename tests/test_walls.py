@@ -56,7 +56,7 @@ def test_the_records_need_the_standard_library_alone(module: str) -> None:
     assert not loaded_by(module) & foreign
 
 
-@pytest.mark.parametrize("module", ["tuner.spec", "tuner.tuning", "workers.devices"])
+@pytest.mark.parametrize("module", ["tuner.spec", "tuner.tuning", "tuner.study", "workers.devices"])
 def test_what_decides_never_loads_torch(module: str) -> None:
-    """The tuning machine and the discovery of devices work without torch in their process."""
+    """The machines and the discovery of devices work without torch in their process."""
     assert not loaded_by(module) & {"torch", "transformers"}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from service.charts.figures import showing
 from tuner.deciding.study.claims import REGISTRY
-from tuner.deciding.study.claims.claim import MIN_SEEDS, Claim, Direction, judge, told
+from tuner.deciding.study.claims.claim import MIN_SEEDS, SAID, Claim, Direction, judge, told
+from tuner.deciding.study.statistics import share_interval
 from tuner.study_findings import ClaimFound
 from tuner.study_run import run_study
 
 from .world import StudyWorld, make_study
+
+PAGE = (Path(__file__).parents[3] / "docs" / "batch-size-study.md").read_text(encoding="utf-8")
 
 OCTAVES = math.log(16.0)
 """ln of the largest batch over the smallest one."""
@@ -204,6 +208,25 @@ def test_a_verdict_needs_the_whole_interval(
 ) -> None:
     """All of the interval on one side of what matters decides; anything else does not."""
     assert judge(low, high, direction, 0.1) == verdict
+
+
+def test_shares_have_exact_intervals() -> None:
+    """No failure in five seeds does not prove that there is none; five of five prove many."""
+    assert claims_of(published())["too_small_fails"].verdict == "cannot_be_told"
+    low = share_interval([1.0] * 5, 0.95)[1]
+    assert low == pytest.approx(0.025 ** (1 / 5))
+    share, low, high = share_interval([0.0, 1.0, 0.0, 1.0], 0.95)
+    assert share == 0.5
+    assert low == pytest.approx(1.0 - high)
+
+
+@pytest.mark.parametrize("claim", REGISTRY, ids=lambda claim: claim.code)
+def test_the_page_says_what_a_claim_is(claim: Claim) -> None:
+    """The page for people lists every claim with its measure and its smallest effect."""
+    row = next(line for line in PAGE.splitlines() if f"`{claim.code}`" in line)
+    cells = [cell.replace("&#124;", "|").strip() for cell in row.strip("|").split(" | ")]
+    said = SAID[claim.direction].format(claim.smallest_effect)
+    assert cells == [f"{claim.statement} `{claim.code}`", claim.measure, said]
 
 
 CODES = {claim.code: claim for claim in REGISTRY}

@@ -12,7 +12,9 @@ from tuner.study_run import run_study
 
 from .world import StudyWorld, make_study
 
-STUDIES = 80
+pytestmark = pytest.mark.full
+
+STUDIES = 200
 
 OCTAVES = math.log(16.0)
 

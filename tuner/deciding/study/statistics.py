@@ -24,6 +24,22 @@ def interval(values: Sequence[float], confidence: float) -> tuple[float, float, 
     return mean, mean - reach, mean + reach
 
 
+def share_interval(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """Return share, low and high of the exact interval of yes and no (Clopper and Pearson 1934).
+
+    Five times yes do not mean always, which Student's t would say of values without scatter.
+
+    Args:
+        values: 1 for yes, 0 for no.
+        confidence: Of the interval.
+    """
+    count, yes = len(values), sum(values)
+    tail = (1.0 - confidence) / 2.0
+    low = float(stats.beta.ppf(tail, yes, count - yes + 1)) if yes > 0 else 0.0
+    high = float(stats.beta.ppf(1.0 - tail, yes + 1, count - yes)) if yes < count else 1.0
+    return yes / count, low, high
+
+
 def spread(values: Sequence[float | None]) -> Spread | None:
     """Summarise one value a seed.
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from tuner.deciding.study.claims.evidence import Evidence
-from tuner.deciding.study.statistics import interval
+from tuner.deciding.study.statistics import interval, share_interval
 from tuner.study_findings import ClaimFound
 
 ERROR: Final = 0.05
@@ -52,6 +52,7 @@ class Claim:
         reason: Why that one, for people.
         figure: Name of the figure that shows it.
         effects: One effect a seed; raises `CannotBeTold` where the study has none.
+        is_share: Whether effects are yes (1) and no (0), whose mean is a share.
     """
 
     code: str
@@ -62,6 +63,7 @@ class Claim:
     reason: str
     figure: str
     effects: Callable[[Evidence], tuple[float, ...]]
+    is_share: bool = False
 
 
 def judge(low: float, high: float, direction: Direction, smallest: float) -> Verdict:
@@ -103,7 +105,7 @@ def told(claim: Claim, effects: tuple[float, ...], tested: int) -> ClaimFound:
     if len(effects) < 2:  # noqa: PLR2004  (no interval from one)
         effect = effects[0] if effects else None
         return _found(claim, "cannot_be_told", (effect, None, None), confidence, len(effects))
-    mean, low, high = interval(effects, confidence)
+    mean, low, high = (share_interval if claim.is_share else interval)(effects, confidence)
     verdict = judge(low, high, claim.direction, claim.smallest_effect)
     if len(effects) < MIN_SEEDS:
         verdict = "cannot_be_told"

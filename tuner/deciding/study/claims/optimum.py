@@ -144,6 +144,7 @@ CLAIMS: Final = (
         reason="One seed in five is the least that five seeds can show.",
         figure="heat-map",
         effects=too_small,
+        is_share=True,
     ),
     Claim(
         code="full_batch_works",
