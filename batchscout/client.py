@@ -6,38 +6,34 @@ and how a rest is taken. Neither needs torch, FastAPI or pydantic.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar
 
 import httpx
 
-from batchscout import exchanges
+from batchscout import exchanges, study_exchanges
 from batchscout.answer import Answer
-from batchscout.calls import Call, Exchange, Outcome, Reply, Rest, Unreachable
-from batchscout.errors import UnusableKey
+from batchscout.async_client import AsyncClient
+from batchscout.calls import Call, Exchange, Outcome, Rest
+from batchscout.connection import (
+    DEFAULT_URL,
+    KEY_VARIABLE,
+    arguments_of,
+    bearer,
+    begun,
+    is_remote,
+    reply_of,
+    unreachable,
+)
 from batchscout.estimate import Estimate
 from batchscout.events import Event, Following
 from batchscout.exchanges import OnProgress
 from batchscout.jobs import Job
+from batchscout.study import StudySummary
 
-DEFAULT_URL: Final = "http://127.0.0.1:8321"
-KEY_VARIABLE: Final = "BATCHSCOUT_KEY"
-"""Where a key is read from: an environment is not shown in a list of processes."""
-CONNECT_SECONDS: Final = 10.0
-
-_NEVER_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
+__all__ = ["DEFAULT_URL", "KEY_VARIABLE", "AsyncClient", "Client"]
 
 T = TypeVar("T")
 
@@ -59,7 +55,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
-            base_url=url, headers=_bearer(key), transport=transport, trust_env=_is_remote(url)
+            base_url=url, headers=bearer(key), transport=transport, trust_env=is_remote(url)
         )
 
     def create(
@@ -136,6 +132,24 @@ class Client:
             exchanges.tune(spec, on_progress, force=force, callback_url=callback_url)
         )
 
+    def create_study(self, spec: Mapping[str, Any], *, callback_url: str | None = None) -> Job:
+        """Queue a batch-size study; see `batchscout.study_exchanges.create_study`."""
+        return self._drive(study_exchanges.create_study(spec, callback_url=callback_url))
+
+    def study(
+        self,
+        spec: Mapping[str, Any],
+        on_progress: OnProgress | None = None,
+        *,
+        callback_url: str | None = None,
+    ) -> StudySummary:
+        """Queue a study, follow it, return its summary; see `batchscout.study_exchanges.study`."""
+        return self._drive(study_exchanges.study(spec, on_progress, callback_url=callback_url))
+
+    def findings(self, study_id: str) -> Mapping[str, Any]:
+        """Fetch all that a study found; see `batchscout.study_exchanges.findings`."""
+        return self._drive(study_exchanges.findings(study_id))
+
     def estimate(
         self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
     ) -> Estimate:
@@ -161,15 +175,15 @@ class Client:
 
             def open_stream(call: Call) -> Outcome:
                 try:
-                    stream = self._http.stream(**_arguments(call))
+                    stream = self._http.stream(**arguments_of(call))
                     response = connections.enter_context(stream)
                     if not response.is_success:
                         response.read()
-                        return _reply(response)
+                        return reply_of(response)
                 except httpx.TransportError as error:
-                    return _unreachable(self._http.base_url, error)
+                    return unreachable(self._http.base_url, error)
                 opened.append(response)
-                return _begun(response)
+                return begun(response)
 
             exchange = exchanges.events(job_id, last_event_id)
             yield opened[-1] if self._drive(exchange, open_stream) else None
@@ -190,207 +204,6 @@ class Client:
 
     def _make(self, call: Call) -> Outcome:
         try:
-            return _reply(self._http.request(**_arguments(call)))
+            return reply_of(self._http.request(**arguments_of(call)))
         except httpx.TransportError as error:
-            return _unreachable(self._http.base_url, error)
-
-
-class AsyncClient:
-    """A batchscout service, asked asynchronously; the twin of `Client`.
-
-    Args:
-        url: Address of the service.
-        key: Key of the service; None reads `BATCHSCOUT_KEY`, and sends none where that is unset.
-        transport: Another way of sending requests than over the network, for tests.
-    """
-
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        key: str | None = None,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=url, headers=_bearer(key), transport=transport, trust_env=_is_remote(url)
-        )
-
-    async def create(
-        self, spec: Mapping[str, Any], *, force: bool = False, callback_url: str | None = None
-    ) -> Job:
-        """Queue a job; see `batchscout.exchanges.create`."""
-        return await self._drive(exchanges.create(spec, force=force, callback_url=callback_url))
-
-    async def job(self, job_id: str) -> Job:
-        """Look at a job as it is now; see `batchscout.exchanges.job`."""
-        return await self._drive(exchanges.job(job_id))
-
-    async def wait(self, job_id: str, on_progress: OnProgress | None = None) -> Job:
-        """Follow a job until it has ended; see `batchscout.exchanges.wait`."""
-        return await self._drive(exchanges.wait(job_id, on_progress))
-
-    async def events(self, job_id: str) -> AsyncIterator[Event]:
-        """Follow a job and its trials until it has ended, over broken connections too.
-
-        Args:
-            job_id: The job.
-
-        Yields:
-            What is new; see `batchscout.events`. `wait` is enough for who needs the end alone.
-
-        Raises:
-            Refused: There is no such job.
-            ServiceUnavailable: Nobody answers any more.
-        """
-        following = Following()
-        while not following.ended:
-            async with self._stream(job_id, following.last_event_id) as response:
-                if response is None:
-                    yield following.gone()
-                    return
-                with contextlib.suppress(httpx.TransportError):
-                    async for chunk in response.aiter_bytes():
-                        for event in following.receive(chunk):
-                            yield event
-                        if following.ended:
-                            return
-            await asyncio.sleep(following.lost())
-
-    async def cancel(self, job_id: str) -> Job:
-        """Have a job stopped; see `batchscout.exchanges.cancel`."""
-        return await self._drive(exchanges.cancel(job_id))
-
-    async def delete(self, job_id: str) -> None:
-        """Remove a job that has ended; see `batchscout.exchanges.delete`."""
-        await self._drive(exchanges.delete(job_id))
-
-    async def trials(self, job_id: str) -> list[Mapping[str, Any]]:
-        """List a job's trials; see `batchscout.exchanges.trials`."""
-        return await self._drive(exchanges.trials(job_id))
-
-    async def recommendation(self, job_id: str) -> Answer:
-        """Fetch a job's answer; see `batchscout.exchanges.recommendation`."""
-        return await self._drive(exchanges.recommendation(job_id))
-
-    async def report(self, job_id: str, form: str = "html") -> str:
-        """Fetch a job's report; see `batchscout.exchanges.report`."""
-        return await self._drive(exchanges.report(job_id, form))
-
-    async def tune(
-        self,
-        spec: Mapping[str, Any],
-        on_progress: OnProgress | None = None,
-        *,
-        force: bool = False,
-        callback_url: str | None = None,
-    ) -> Answer:
-        """Queue a job, follow it, return its answer; see `batchscout.exchanges.tune`."""
-        return await self._drive(
-            exchanges.tune(spec, on_progress, force=force, callback_url=callback_url)
-        )
-
-    async def estimate(
-        self, spec: Mapping[str, Any], gpus: Sequence[str], micro_batch_size: int | None = None
-    ) -> Estimate:
-        """Predict what fits some cards; see `batchscout.exchanges.estimate`."""
-        return await self._drive(exchanges.estimate(spec, gpus, micro_batch_size))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Return the client itself."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close the connections."""
-        await self.close()
-
-    @contextlib.asynccontextmanager
-    async def _stream(
-        self, job_id: str, last_event_id: str
-    ) -> AsyncIterator[httpx.Response | None]:
-        async with contextlib.AsyncExitStack() as connections:
-            opened: list[httpx.Response] = []
-
-            async def open_stream(call: Call) -> Outcome:
-                try:
-                    stream = self._http.stream(**_arguments(call))
-                    response = await connections.enter_async_context(stream)
-                    if not response.is_success:
-                        await response.aread()
-                        return _reply(response)
-                except httpx.TransportError as error:
-                    return _unreachable(self._http.base_url, error)
-                opened.append(response)
-                return _begun(response)
-
-            exchange = exchanges.events(job_id, last_event_id)
-            yield opened[-1] if await self._drive(exchange, open_stream) else None
-
-    async def _drive(
-        self, exchange: Exchange[T], make: Callable[[Call], Awaitable[Outcome]] | None = None
-    ) -> T:
-        outcome: Outcome = None
-        while True:
-            try:
-                step = exchange.send(outcome)
-            except StopIteration as end:
-                answer: T = end.value
-                return answer
-            if isinstance(step, Rest):
-                await asyncio.sleep(step.seconds)
-                outcome = None
-            else:
-                outcome = await (make or self._make)(step)
-
-    async def _make(self, call: Call) -> Outcome:
-        try:
-            return _reply(await self._http.request(**_arguments(call)))
-        except httpx.TransportError as error:
-            return _unreachable(self._http.base_url, error)
-
-
-def _is_remote(url: str) -> bool:
-    """Whether proxies of the environment apply: never to this machine's own service."""
-    return urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
-
-
-def _arguments(call: Call) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "method": call.method,
-        "url": call.path,
-        "params": call.query,
-        "headers": call.headers,
-        "timeout": httpx.Timeout(call.timeout_seconds, connect=CONNECT_SECONDS),
-    }
-    return arguments if call.body is None else arguments | {"json": call.body}
-
-
-def _reply(response: httpx.Response) -> Reply:
-    return replace(_begun(response), content=response.content)
-
-
-def _begun(response: httpx.Response) -> Reply:
-    """Describe a response whose body is still to come."""
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(status=response.status_code, headers=headers, content=b"")
-
-
-def _unreachable(base_url: httpx.URL, error: httpx.TransportError) -> Unreachable:
-    # A user and a password may stand in the address: they are nobody's business.
-    shown = base_url.copy_with(userinfo=b"")
-    return Unreachable(
-        reason=f"{shown} ({type(error).__name__}: {error})",
-        sent=not isinstance(error, _NEVER_SENT),
-    )
-
-
-def _bearer(key: str | None) -> dict[str, str]:
-    found = (os.environ.get(KEY_VARIABLE, "") if key is None else key).strip()
-    if not found:
-        return {}
-    if not found.isascii() or not found.isprintable() or " " in found:
-        raise UnusableKey(f"the key, of {KEY_VARIABLE} or given, has characters that no key has")
-    return {"Authorization": f"Bearer {found}"}
+            return unreachable(self._http.base_url, error)

@@ -7,39 +7,38 @@ client drive the same generators, so that neither repeats a rule of the other.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
 
+from batchscout.addresses import ESTIMATES, JOBS, address_of, is_study
 from batchscout.answer import Answer
-from batchscout.calls import REPLY_SECONDS, Call, Exchange, Outcome, Reply, Rest, Unreachable
-from batchscout.errors import Problem, Refused, ServiceUnavailable, UnexpectedAnswer
+from batchscout.asking import (
+    HTTP_GATEWAY_TIMEOUT,
+    HTTP_NOT_FOUND,
+    HTTP_NOT_MODIFIED,
+    NOT_NOW,
+    ask,
+    call_of,
+    json_of,
+    once,
+    problem_of,
+    unless_error,
+    why_not_now,
+)
+from batchscout.calls import REPLY_SECONDS, Exchange, Reply, Rest
+from batchscout.errors import Refused, ServiceUnavailable, UnexpectedAnswer
 from batchscout.estimate import Estimate, request_of
 from batchscout.jobs import Job
 
-JOBS: Final = "/v1/tuning-jobs"
 STUDIES: Final = "/v1/batch-size-studies"
-ESTIMATES: Final = "/v1/memory-estimates"
 ESTIMATE_SECONDS: Final = 180.0
 """How long an estimate may take, the wait for others included."""
 LONG_POLL_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 60.0
 """Silence after which a stream is taken for broken: the service's heartbeats come sooner."""
 EVENT_STREAM: Final = "text/event-stream"
-RESTS_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
-"""Rests between tries while a service is away: a restart is waited for, no more."""
-NOT_NOW: Final = frozenset({429, 502, 503, 504})
 PAGE_SIZE: Final = 100
-HTTP_NOT_MODIFIED: Final = 304
-HTTP_ERROR: Final = 400
-HTTP_NOT_FOUND: Final = 404
-HTTP_CONFLICT: Final = 409
-HTTP_TOO_MANY: Final = 429
-HTTP_SERVER_ERROR: Final = 500
-HTTP_BAD_GATEWAY: Final = 502
-HTTP_GATEWAY_TIMEOUT: Final = 504
 
 
 OnProgress: TypeAlias = Callable[[Job], None]
@@ -66,8 +65,9 @@ def create(
     if callback_url is not None:
         query["callback_url"] = callback_url
     headers = {"Idempotency-Key": str(uuid.uuid4())}
-    reply, _ = yield from _once(_call("POST", JOBS, query=query, headers=headers, body=dict(spec)))
-    return Job.read(_json(_unless_error(reply)))
+    call = call_of("POST", JOBS, query=query, headers=headers, body=dict(spec))
+    reply, _ = yield from once(call)
+    return Job.read(json_of(unless_error(reply)))
 
 
 def job(job_id: str) -> Exchange[Job]:
@@ -82,8 +82,8 @@ def job(job_id: str) -> Exchange[Job]:
     Raises:
         Refused: There is no such job.
     """
-    reply = yield from _ask(_call("GET", _path(job_id)))
-    return Job.read(_json(reply))
+    reply = yield from ask(call_of("GET", address_of(job_id)))
+    return Job.read(json_of(reply))
 
 
 def wait(job_id: str, on_progress: OnProgress | None = None) -> Exchange[Job]:
@@ -99,11 +99,11 @@ def wait(job_id: str, on_progress: OnProgress | None = None) -> Exchange[Job]:
     Raises:
         Refused: There is no such job.
     """
-    call = _call("GET", _path(job_id))
+    call = call_of("GET", address_of(job_id))
     while True:
-        reply = yield from _ask(call)
+        reply = yield from ask(call)
         if reply.status != HTTP_NOT_MODIFIED:
-            seen = Job.read(_json(reply))
+            seen = Job.read(json_of(reply))
             if on_progress is not None:
                 on_progress(seen)
             if seen.is_terminal:
@@ -112,9 +112,9 @@ def wait(job_id: str, on_progress: OnProgress | None = None) -> Exchange[Job]:
         if etag is None:  # an intermediary took it away: polling without it must not spin
             yield Rest(seconds=1.0)
             continue
-        call = _call(
+        call = call_of(
             "GET",
-            _path(job_id),
+            address_of(job_id),
             query={"wait": LONG_POLL_SECONDS},
             headers={"If-None-Match": etag},
             timeout_seconds=LONG_POLL_SECONDS + REPLY_SECONDS,
@@ -133,8 +133,8 @@ def cancel(job_id: str) -> Exchange[Job]:
     Raises:
         Refused: There is no such job.
     """
-    reply = yield from _ask(_call("POST", f"{_path(job_id)}/cancel"))
-    return Job.read(_json(reply))
+    reply = yield from ask(call_of("POST", f"{address_of(job_id)}/cancel"))
+    return Job.read(json_of(reply))
 
 
 def delete(job_id: str) -> Exchange[None]:
@@ -147,28 +147,29 @@ def delete(job_id: str) -> Exchange[None]:
         Refused: It has not ended (`not_finished`), or there is no such job.
         ServiceUnavailable: Nobody answers.
     """
-    reply, repeated = yield from _once(_call("DELETE", _path(job_id)))
+    reply, repeated = yield from once(call_of("DELETE", address_of(job_id)))
     if not (repeated and reply.status == HTTP_NOT_FOUND):  # else the first one removed it
-        _unless_error(reply)
+        unless_error(reply)
 
 
 def trials(job_id: str) -> Exchange[list[Mapping[str, Any]]]:
-    """List the trials of a job, over all pages.
+    """List the trials of a job, or the runs of a study, over all pages.
 
     Args:
         job_id: The job.
 
     Returns:
-        The trials as plain JSON, in the order in which they began.
+        All of them as plain JSON, in the order in which they began.
 
     Raises:
         Refused: There is no such job.
     """
     found: list[Mapping[str, Any]] = []
+    listed = "runs" if is_study(job_id) else "trials"
     query: dict[str, str | int | float] = {"limit": PAGE_SIZE}
     while True:
-        reply = yield from _ask(_call("GET", f"{_path(job_id)}/trials", query=query))
-        page = _json(reply)
+        reply = yield from ask(call_of("GET", f"{address_of(job_id)}/{listed}", query=query))
+        page = json_of(reply)
         if not isinstance(page, Mapping) or not isinstance(page.get("items"), list):
             raise UnexpectedAnswer("the list of trials has no items")
         found.extend(page["items"])
@@ -195,9 +196,11 @@ def events(job_id: str, last_event_id: str) -> Exchange[bool]:
     headers = {"Accept": f"{EVENT_STREAM}, application/problem+json", "Cache-Control": "no-store"}
     if last_event_id:
         headers["Last-Event-ID"] = last_event_id
-    call = _call("GET", f"{_path(job_id)}/events", headers=headers, timeout_seconds=SILENCE_SECONDS)
+    call = call_of(
+        "GET", f"{address_of(job_id)}/events", headers=headers, timeout_seconds=SILENCE_SECONDS
+    )
     try:
-        reply = yield from _ask(call)
+        reply = yield from ask(call)
     except Refused as error:
         if last_event_id and error.problem.status == HTTP_NOT_FOUND:
             return False
@@ -219,24 +222,23 @@ def recommendation(job_id: str) -> Exchange[Answer]:
     Raises:
         Refused: The job has no answer, or there is no such job.
     """
-    reply = yield from _ask(_call("GET", f"{_path(job_id)}/recommendation"))
-    return Answer.read(_json(reply))
+    reply = yield from ask(call_of("GET", f"{address_of(job_id)}/recommendation"))
+    return Answer.read(json_of(reply))
 
 
 def report(job_id: str, form: str) -> Exchange[str]:
     """Fetch all that a tuning job or a study has shown, as one file.
 
     Args:
-        job_id: The job; ids of studies begin with `bs_`.
+        job_id: The job, or the study.
         form: `html`, `md` or `json`.
 
     Raises:
         Refused: There is no such job.
     """
-    collection = STUDIES if job_id.startswith("bs_") else JOBS
-    path = f"{collection}/{quote(job_id, safe='')}/report"
-    call = _call("GET", path, query={"format": form}, headers={"Accept": "*/*"})
-    return (yield from _ask(call)).content.decode()
+    query = {"format": form}
+    call = call_of("GET", f"{address_of(job_id)}/report", query=query, headers={"Accept": "*/*"})
+    return (yield from ask(call)).content.decode()
 
 
 def tune(
@@ -287,114 +289,9 @@ def estimate(
         UnexpectedAnswer: The prediction took too long, or its process died.
     """
     body = request_of(spec, gpus, micro_batch_size)
-    outcome = yield _call("POST", ESTIMATES, body=body, timeout_seconds=ESTIMATE_SECONDS)
+    outcome = yield call_of("POST", ESTIMATES, body=body, timeout_seconds=ESTIMATE_SECONDS)
     if isinstance(outcome, Reply) and outcome.status == HTTP_GATEWAY_TIMEOUT:
-        raise UnexpectedAnswer(f"no prediction was made: {_problem(outcome).detail}")
+        raise UnexpectedAnswer(f"no prediction was made: {problem_of(outcome).detail}")
     if isinstance(outcome, Reply) and outcome.status not in NOT_NOW:
-        return Estimate.read(_json(_unless_error(outcome)))
-    raise ServiceUnavailable(_why_not_now(outcome))
-
-
-def _call(
-    method: str,
-    path: str,
-    *,
-    query: Mapping[str, str | int | float] | None = None,
-    headers: Mapping[str, str] | None = None,
-    body: Any = None,
-    timeout_seconds: float = REPLY_SECONDS,
-) -> Call:
-    return Call(
-        method=method,
-        path=path,
-        query=dict(query or {}),
-        headers={"Accept": "application/json, application/problem+json", **(headers or {})},
-        body=body,
-        timeout_seconds=timeout_seconds,
-    )
-
-
-def _path(job_id: str) -> str:
-    return f"{JOBS}/{quote(job_id, safe='')}"
-
-
-def _ask(call: Call) -> Exchange[Reply]:
-    """Make a call, again after a rest while the service is away, and read a refusal."""
-    for rest in (*RESTS_SECONDS, None):
-        outcome = yield call
-        if isinstance(outcome, Reply) and outcome.status not in NOT_NOW:
-            return _unless_error(outcome)
-        if rest is None:
-            raise ServiceUnavailable(_why_not_now(outcome))
-        yield Rest(seconds=rest)
-    raise AssertionError("the last rest is None")
-
-
-def _once(call: Call) -> Exchange[tuple[Reply, bool]]:
-    """Make a call that changes something, again only where its reply was lost.
-
-    Returns:
-        The reply, which may be a refusal, and whether an earlier one was lost.
-
-    Raises:
-        ServiceUnavailable: Nobody answers, or not now; then nothing was changed, unless the
-            reply was lost to the last.
-    """
-    lost = False
-    for rest in (*RESTS_SECONDS, None):
-        outcome = yield call
-        waits = _still_answering(outcome)
-        if isinstance(outcome, Reply) and outcome.status not in NOT_NOW and not waits:
-            return outcome, lost
-        lost = lost or _may_have_arrived(outcome)
-        full = isinstance(outcome, Reply) and outcome.status == HTTP_TOO_MANY
-        if rest is None or full or not (lost or waits):
-            raise ServiceUnavailable(_why_not_now(outcome))
-        yield Rest(seconds=rest)
-    raise AssertionError("the last rest is None")
-
-
-def _may_have_arrived(outcome: Outcome) -> bool:
-    if isinstance(outcome, Reply):  # a gateway lost the reply, or never got one
-        return outcome.status in {HTTP_BAD_GATEWAY, HTTP_GATEWAY_TIMEOUT}
-    return isinstance(outcome, Unreachable) and outcome.sent
-
-
-def _still_answering(outcome: Outcome) -> bool:
-    """Whether the service is still busy with the request whose reply was lost."""
-    if not isinstance(outcome, Reply) or outcome.status != HTTP_CONFLICT:
-        return False
-    return _problem(outcome).code == "idempotency_key_in_use"
-
-
-def _why_not_now(outcome: Outcome) -> str:
-    if isinstance(outcome, Reply):
-        return f"the service cannot answer now: {_problem(outcome).detail}"
-    reason = outcome.reason if outcome else "no reason was given"
-    return f"nobody answers: {reason}. Is `batchscout serve` running there?"
-
-
-def _unless_error(reply: Reply) -> Reply:
-    if reply.status < HTTP_ERROR:
-        return reply
-    problem = _problem(reply)
-    if reply.status >= HTTP_SERVER_ERROR:
-        raise UnexpectedAnswer(f"the service broke down ({reply.status}): {problem.detail}")
-    raise Refused(problem)
-
-
-def _problem(reply: Reply) -> Problem:
-    try:
-        document = json.loads(reply.content)
-    except ValueError:
-        document = None
-    if not isinstance(document, Mapping):
-        document = {"title": f"HTTP status {reply.status} without a reason"}
-    return Problem.read(document, status=reply.status)
-
-
-def _json(reply: Reply) -> Any:
-    try:
-        return json.loads(reply.content)
-    except ValueError as error:
-        raise UnexpectedAnswer("what answers there does not speak JSON") from error
+        return Estimate.read(json_of(unless_error(outcome)))
+    raise ServiceUnavailable(why_not_now(outcome))

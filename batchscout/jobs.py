@@ -1,4 +1,4 @@
-"""A tuning job as the client sees it."""
+"""A tuning job or a study as the client sees it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from batchscout.answer import Answer
 from batchscout.errors import JobCancelled, JobFailed, Problem, UnexpectedAnswer
+from batchscout.study import StudySummary
 
 TERMINAL_STATES: Final = frozenset({"succeeded", "failed", "cancelled"})
 """States that a job never leaves."""
@@ -15,7 +16,7 @@ TERMINAL_STATES: Final = frozenset({"succeeded", "failed", "cancelled"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One tuning job at one moment.
+    """One tuning job, or one batch-size study, at one moment.
 
     Args:
         id: The job's id.
@@ -79,12 +80,38 @@ class Job:
             UnexpectedAnswer: It has no answer although it says that it succeeded, or it has
                 not ended.
         """
+        self._require_success()
+        answer = self.answer
+        if answer is None:
+            raise UnexpectedAnswer(f"job {self.id} is {self.state} and carries no recommendation")
+        return answer
+
+    @property
+    def summary(self) -> StudySummary | None:
+        """What a study found, in short, if there is anything yet."""
+        summary = self.document.get("summary")
+        return StudySummary.read(summary) if isinstance(summary, Mapping) else None
+
+    def require_summary(self) -> StudySummary:
+        """Return what a study that has ended found, in short.
+
+        Returns:
+            The summary.
+
+        Raises:
+            JobFailed: It failed.
+            JobCancelled: It was cancelled.
+            UnexpectedAnswer: It is no study, or has not ended.
+        """
+        self._require_success()
+        summary = self.summary
+        if summary is None:
+            raise UnexpectedAnswer(f"study {self.id} is {self.state} and carries no summary")
+        return summary
+
+    def _require_success(self) -> None:
         if self.state == "failed":
             raise JobFailed(self.problem or Problem.read({}), job_id=self.id)
         if self.state == "cancelled":
             detail = f"job {self.id} was cancelled before it had an answer"
             raise JobCancelled(Problem(code="cancelled", detail=detail), job_id=self.id)
-        answer = self.answer
-        if answer is None:
-            raise UnexpectedAnswer(f"job {self.id} is {self.state} and carries no recommendation")
-        return answer

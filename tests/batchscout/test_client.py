@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from batchscout import exchanges
-from batchscout.client import AsyncClient, Client, _is_remote
+from batchscout import asking
+from batchscout.client import AsyncClient, Client
+from batchscout.connection import is_remote
 from batchscout.errors import (
     BatchscoutError,
     JobCancelled,
@@ -62,7 +63,7 @@ def async_ask(service: Service, name: str, *arguments: Any, **named: Any) -> Any
 @pytest.fixture(params=[sync_ask, async_ask], ids=["sync", "async"])
 def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Ask a scripted service through one of the two clients, without real rests."""
-    monkeypatch.setattr(exchanges, "RESTS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(asking, "RESTS_SECONDS", (0.0, 0.0))
     return request.param
 
 
@@ -329,4 +330,4 @@ def test_both_clients_offer_the_same() -> None:
 )
 def test_proxies_never_stand_before_this_machine(url: str, remote: bool) -> None:  # noqa: FBT001
     """The proxies of the environment apply to other machines alone."""
-    assert _is_remote(url) is remote
+    assert is_remote(url) is remote

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from batchscout import events, exchanges
+from batchscout import asking, events
 from batchscout.client import AsyncClient, Client
 from batchscout.errors import Refused, ServiceUnavailable, UnexpectedAnswer
 from batchscout.events import Ended, Event, JobChanged, Reset, TrialChanged
@@ -84,7 +84,7 @@ def follow_async(script: Script) -> tuple[list[Event], list[httpx.Request]]:
 @pytest.fixture(params=[follow_sync, follow_async], ids=["sync", "async"])
 def follow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Follow:
     """Follow a scripted service with one of the two clients, without real rests."""
-    monkeypatch.setattr(exchanges, "RESTS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(asking, "RESTS_SECONDS", (0.0, 0.0))
     monkeypatch.setattr(events, "REST_SECONDS", 0.0)
     found: Follow = request.param
     return found
