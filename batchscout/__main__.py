@@ -51,6 +51,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the service on this machine"))
     _add_tune(commands.add_parser("tune", help="run one tuning job and print its answer"))
+    _add_study(commands.add_parser("study", help="try batch sizes side by side, and show why"))
     _add_estimate(
         commands.add_parser("estimate", help="predict which cards a training fits, without them")
     )
@@ -69,7 +70,7 @@ class _Version(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> Exit:
-    if options.command in {"tune", "estimate"}:
+    if options.command in {"tune", "study", "estimate"}:
         return _ask(options)
     if options.command == "report":
         from batchscout.commands.report import report
@@ -85,7 +86,7 @@ def _run(options: argparse.Namespace) -> Exit:
 
 
 def _ask(options: argparse.Namespace) -> Exit:
-    from batchscout.commands import ask, operate
+    from batchscout.commands import ask, operate, study
 
     own = {"--data-dir": options.data_dir, "--file-root": options.file_root}
     own |= {"--code-root": options.code_root, "--allow-entrypoints": options.allow_entrypoints}
@@ -95,8 +96,8 @@ def _ask(options: argparse.Namespace) -> Exit:
                 f"{name} is for a service of our own: with --server, set it where that runs.\n"
             )
             return Exit.USAGE
-    command = ask.tune if options.command == "tune" else ask.estimate
-    return command(options, operate.embedded)
+    commands = {"tune": ask.tune, "study": study.study, "estimate": ask.estimate}
+    return commands[options.command](options, operate.embedded)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +118,17 @@ def _add_tune(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="measure even what was answered before"
     )
     parser.add_argument("--json", action="store_true", help="print the whole job as JSON")
+    _add_folders(parser)
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC.json", help="the request; - reads standard input")
+    parser.add_argument(
+        "--server", metavar="URL", type=_address, help="ask this service, start none"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the study as JSON, with all its findings"
+    )
     _add_folders(parser)
 
 

@@ -52,11 +52,13 @@ def tune(options: argparse.Namespace, open_service: OpenService) -> Exit:
         OK with an answer; NEGATIVE for a failed job or a target that no run reached; USAGE
         for a spec that has to change; UNTOLD for a cancelled job; LATER where nobody answers.
     """
-    return _asking(
+    return asking(
         options,
         open_service,
         lambda client, spec: _tell(
-            _follow(client, spec, make_watcher(sys.stderr), force=options.force),
+            follow(
+                client, lambda: client.create(spec, force=options.force), make_watcher(sys.stderr)
+            ),
             as_json=options.json,
         ),
     )
@@ -75,7 +77,7 @@ def estimate(options: argparse.Namespace, open_service: OpenService) -> Exit:
         where that is unsure or cannot be predicted; USAGE for a spec or a card that has to
         change; LATER where nobody answers.
     """
-    return _asking(
+    return asking(
         options,
         open_service,
         lambda client, spec: _tell_estimate(
@@ -84,40 +86,58 @@ def estimate(options: argparse.Namespace, open_service: OpenService) -> Exit:
     )
 
 
-def _asking(
+def asking(
     options: argparse.Namespace,
     open_service: OpenService,
     ask: Callable[[Client, Mapping[str, Any]], Exit],
 ) -> Exit:
-    """Read the spec, ask a service, and turn whatever goes wrong into a sentence and a code."""
+    """Read the spec, ask a service, and turn whatever goes wrong into a sentence and a code.
+
+    Args:
+        options: `spec` and `server`; the rest is for the service.
+        open_service: Starts the service where `server` is None.
+        ask: Given a client and the spec, says how it went.
+
+    Returns:
+        The exit code.
+    """
     try:
         spec = read_spec(options.spec)
     except UnreadableSpec as error:
-        return _say(str(error), Exit.USAGE)
+        return say(str(error), Exit.USAGE)
     service = nullcontext(options.server) if options.server else open_service(options)
     try:
         with _termination_interrupts(), service as url, Client(url) as client:
             return ask(client, spec)
     except KeyboardInterrupt:
-        return _say("Interrupted: there is no answer.", Exit.UNTOLD)
+        return say("Interrupted: there is no answer.", Exit.UNTOLD)
     except BatchscoutError as error:
         return _explain(error)
 
 
 def _explain(error: BatchscoutError) -> Exit:
     if isinstance(error, ServiceUnavailable):
-        return _say(f"Try later: {error}", Exit.LATER)
+        return say(f"Try later: {error}", Exit.LATER)
     if not isinstance(error, Refused):
-        return _say(f"Cannot tell: {error}", Exit.UNTOLD)
+        return say(f"Cannot tell: {error}", Exit.UNTOLD)
     if error.problem.code == NOT_TRACEABLE:
-        return _say(f"Cannot tell: {problem_text(error.problem)}", Exit.UNTOLD)
-    return _say(f"Refused: {problem_text(error.problem)}", Exit.USAGE)
+        return say(f"Cannot tell: {problem_text(error.problem)}", Exit.UNTOLD)
+    return say(f"Refused: {problem_text(error.problem)}", Exit.USAGE)
 
 
-def _follow(client: Client, spec: Mapping[str, Any], watcher: Watcher, *, force: bool) -> Job:
-    """Queue a job and wait for its end; the first interrupt cancels it, the second leaves."""
+def follow(client: Client, create: Callable[[], Job], watcher: Watcher) -> Job:
+    """Queue a job and wait for its end; the first interrupt cancels it, the second leaves.
+
+    Args:
+        client: Of the service.
+        create: Queues it.
+        watcher: Shows how it goes.
+
+    Returns:
+        The job in its last state.
+    """
     with watcher:
-        job = client.create(spec, force=force)
+        job = create()
         watcher(job)
         try:
             return client.wait(job.id, watcher)
@@ -133,13 +153,18 @@ def _tell(job: Job, *, as_json: bool) -> Exit:
         sys.stdout.write("\n")
     try:
         answer = job.require_answer()
-    except JobFailed as error:
-        return _say(f"Job {job.id} failed: {problem_text(error.problem)}", Exit.NEGATIVE)
-    except JobCancelled as error:
-        return _say(f"Cancelled: {error}.", Exit.UNTOLD)
+    except (JobFailed, JobCancelled) as error:
+        return say_end(job, error)
     if not as_json:
         print_answer(answer, Console(file=sys.stdout, highlight=False))
     return Exit.NEGATIVE if answer.target_reached is False else Exit.OK
+
+
+def say_end(job: Job, error: JobFailed | JobCancelled) -> Exit:
+    """Say why a job has ended without an answer."""
+    if isinstance(error, JobFailed):
+        return say(f"Job {job.id} failed: {problem_text(error.problem)}", Exit.NEGATIVE)
+    return say(f"Cancelled: {error}.", Exit.UNTOLD)
 
 
 def _tell_estimate(found: Estimate, *, as_json: bool) -> Exit:
@@ -151,7 +176,8 @@ def _tell_estimate(found: Estimate, *, as_json: bool) -> Exit:
     return VERDICT_EXITS.get(found.verdict, Exit.UNTOLD)
 
 
-def _say(sentence: str, code: Exit, *, stream: TextIO | None = None) -> Exit:
+def say(sentence: str, code: Exit, *, stream: TextIO | None = None) -> Exit:
+    """Write one sentence to standard error, or elsewhere, and hand the exit code on."""
     (stream or sys.stderr).write(sentence + "\n")
     return code
 

@@ -26,6 +26,12 @@ MEASURES: Final[Mapping[str, str]] = {
     "search": "training configurations of batch size and learning rate",
     "confirm": "training the finalists again on unseen seeds",
     "recommend": "writing the answer",
+    "train": "training every batch size to its minimum, seed after seed",
+    "minima": "measuring how sharp the minima are",
+    "gradients": "measuring how gradients scatter against the batch size",
+    "line": "walking the line between the minima of small and large batches",
+    "landscape": "drawing the loss round the minima",
+    "findings": "holding the claims of the literature against what was measured",
 }
 """What each stage of a job measures."""
 

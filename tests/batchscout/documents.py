@@ -204,3 +204,80 @@ def estimate(*verdicts: str, **changes: Any) -> dict[str, Any]:
         "device_seconds": 4.2,
         "cached": False,
     } | changes
+
+
+SPREAD: dict[str, Any] = {
+    "mean": 0.344,
+    "low": 0.331,
+    "high": 0.357,
+    "confidence": 0.95,
+    "seeds": 5,
+}
+
+QUANTITIES = (
+    "minimum_validation_loss", "epochs_to_minimum", "seconds_to_minimum", "generalisation_gap",
+    "distance", "distance_per_epoch", "update_norm", "gradient_norm", "keskar", "keskar_manifold",
+    "asam", "hessian_top_eigenvalue", "hessian_trace",
+)  # fmt: skip
+
+
+def arm(batch_size: int, **fields: Any) -> dict[str, Any]:
+    """An arm of a study; what is not given was not measured."""
+    summary = dict.fromkeys(QUANTITIES) | {"minimum_validation_loss": SPREAD}
+    document = {
+        "batch_size": batch_size,
+        "micro_batch_size": batch_size,
+        "learning_rate": 0.01,
+        "rule": "optimizer",
+        "step_seconds": 0.0021,
+        "seconds_per_epoch": 12.4,
+        "runs": 5,
+        "runs_converged": 4,
+        "summary": summary,
+    }
+    return document | fields
+
+
+def claim(verdict: str, **fields: Any) -> dict[str, Any]:
+    """A claim with a verdict."""
+    document = {
+        "code": "shorter_epochs",
+        "statement": "The larger the batch, the shorter an epoch.",
+        "verdict": verdict,
+        "measure": "log ratio of seconds per epoch",
+        "effect": -0.48,
+        "low": -0.51,
+        "high": -0.44,
+        "confidence": 0.995,
+        "smallest_effect": 0.05,
+        "seeds": 5,
+        "figure": "epoch_seconds",
+        "why": "The interval lies beyond the smallest effect.",
+    }
+    return document | fields
+
+
+def summary(**fields: Any) -> dict[str, Any]:
+    """The summary of a study."""
+    document = {
+        "arms": [arm(32), arm(256)],
+        "claims": [claim("holds"), claim("does_not_hold"), claim("cannot_be_told", effect=None)],
+        "num_train": 18610,
+        "num_validation": 4652,
+        "parameter_count": 40960,
+        "device": {"kind": "cpu", "name": "A processor", "memory_bytes": 17179869184},
+        "device_seconds": 1915.0,
+        "device_seconds_by_stage": {"train": 1800.0, "line": 0.0},
+        "warnings": [{"code": "curves_thinned", "detail": "Curves were thinned."}],
+        "spec_digest": "sha256:aa",
+        "fingerprint": "sha256:bb",
+    }
+    return document | fields
+
+
+def study(state: str, **fields: Any) -> dict[str, Any]:
+    """A study document in one state."""
+    found = summary() if state == "succeeded" else None
+    document = job(state, id="bs_7", summary=found) | fields
+    del document["recommendation"]
+    return document

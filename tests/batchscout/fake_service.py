@@ -1,4 +1,4 @@
-"""A service on 127.0.0.1 that plays a script of job states, for the tests of `tune`."""
+"""A service on 127.0.0.1 that plays a script of job states, for the tests of commands."""
 
 import json
 import threading
@@ -26,6 +26,7 @@ class FakeService:
         self.cancels = 0
         self.specs: list[Any] = []
         self.paths: list[str] = []
+        self.findings: dict[str, Any] = {}
 
     def create(self, spec: Any) -> tuple[int, dict[str, Any]]:
         """Queue a job, or refuse the request."""
@@ -69,7 +70,9 @@ def serving(service: FakeService) -> Iterator[str]:
             self._reply(*(service.cancel() if cancels else service.create(json.loads(body))))
 
         def do_GET(self) -> None:
-            self._reply(*service.look(self.headers.get("If-None-Match")))
+            if self.path.endswith("/findings"):
+                return self._reply(200, service.findings)
+            return self._reply(*service.look(self.headers.get("If-None-Match")))
 
         def _reply(self, status: int, document: dict[str, Any]) -> None:
             content = b"" if status == 304 else json.dumps(document).encode()
