@@ -15,7 +15,7 @@ from batchscout.__main__ import make_parser
 from batchscout.client import KEY_VARIABLE
 from service.api.examples import DIGITS
 from service.settings import PREFIX, Settings
-from tuner.spec import TuningSpec
+from tuner.spec import StudySpec, TuningSpec
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text()
@@ -133,7 +133,9 @@ def test_the_files_to_read_first_exist() -> None:
 @pytest.mark.parametrize("file", sorted(REPOSITORY.glob("examples/*.json")), ids=lambda f: f.name)
 def test_every_example_is_a_valid_request(file: Path) -> None:
     """The examples that people copy fit the schema."""
-    TuningSpec.model_validate(json.loads(file.read_text()))
+    request = json.loads(file.read_text())
+    model = StudySpec if file.stem.endswith("-study") else TuningSpec
+    assert model.model_validate(request, strict=True).model.kind
 
 
 def make_venv(tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
