@@ -9,8 +9,8 @@ from service.charts import Cell, ChartTable
 from service.charts.drawing import number
 from service.report.document import Report, Section
 
-_MARKED: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|&~$:.\-])")
-"""Characters that mean something to Markdown or to the HTML inside of it."""
+_MARKED: Final = re.compile(r"[\\`*{}\[\]<>|&~$]|(?<![^\W_])_|_(?![^\W_])")
+"""What means something to Markdown, or to the HTML inside of it, within a line."""
 
 
 def as_markdown(report: Report) -> str:
@@ -38,12 +38,8 @@ def escaped(text: str) -> str:
 
 
 def _harmless(found: re.Match[str]) -> str:
-    character = found[1]
     named = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
-    if character in named:
-        return named[character]
-    # Inside of words these mean nothing, and numbers and sentences are to stay readable.
-    return character if character in ".-:()" else f"\\{character}"
+    return named.get(found[0], f"\\{found[0]}")
 
 
 def _section(section: Section) -> list[str]:
