@@ -20,8 +20,8 @@ from tuner.measuring.study.grid import Plane, Point, losses_one_by_one, losses_s
 LOOP: Final = "loop"
 STACKED: Final = "stacked"
 
-WIDTHS: Final = (8, 32)
-"""Points side by side, to try; the wider one only if the narrower one won."""
+WIDTHS: Final = (8, 32, 128)
+"""Points side by side, to try; a wider stack only if the narrower one won."""
 
 TURNS: Final = 3
 """Turns of each way; its fastest counts, since the first one warms caches up."""
