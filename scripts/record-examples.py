@@ -94,8 +94,12 @@ def _follow(client: httpx.Client, address: str, *, stage: str | None = None) -> 
         if reply.status_code == httpx.codes.NOT_MODIFIED:
             continue
         job, tag = reply.raise_for_status().json(), reply.headers["ETag"]
-        if job["state"] in ENDED or (stage == job["stage"] and job["progress"]["best"]):
+        if job["state"] in ENDED or _has_best(job, stage):
             return job
+
+
+def _has_best(job: dict[str, Any], stage: str | None) -> bool:
+    return stage is not None and job["stage"] == stage and bool(job["progress"]["best"])
 
 
 def shorten(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -68,8 +69,11 @@ def print_study(summary: StudySummary, console: Console) -> None:
         console.print(_table(summary.arms[first : first + MOST_ARMS_BESIDE]))
         console.print()
     console.print(Text("Claims of the literature, held against this workload", style="bold"))
-    for claim in summary.claims:
-        console.print(Padding(_claim(claim), (0, 0, 0, 2)))
+    for why, claims in itertools.groupby(summary.claims, _without_effect):
+        for claim in claims:
+            console.print(Padding(_claim(claim), (0, 0, 0, 2)))
+        if why is not None:
+            console.print(Padding(Text(why, style="dim"), (0, 0, 0, 4)))
     console.print(Text("\nWhat it rests on", style="bold"))
     for line in _grounds(summary):
         console.print(Padding(Text(line), (0, 0, 0, 2)))
@@ -108,14 +112,18 @@ def _spread(spread: Spread | None, write: Callable[[float | None], str]) -> str:
     return f"{write(spread.mean)}\n{write(spread.low)} to {write(spread.high)}"
 
 
+def _without_effect(claim: Claim) -> str | None:
+    """Why nothing was measured of a claim: said once for those that share it."""
+    return claim.why if claim.effect is None else None
+
+
 def _claim(claim: Claim) -> Text:
     words, style = VERDICTS.get(claim.verdict, (claim.verdict, ""))
-    return Text.assemble((f"{words}: ", style), claim.statement, (f"\n  {_evidence(claim)}", "dim"))
+    evidence = "" if claim.effect is None else f"\n  {_evidence(claim)}"
+    return Text.assemble((f"{words}: ", style), claim.statement, (evidence, "dim"))
 
 
 def _evidence(claim: Claim) -> str:
-    if claim.effect is None:
-        return claim.why
     told = f"{claim.measure}: {number(claim.effect)}"
     if claim.low is not None and claim.high is not None:
         share = f"{claim.confidence:.1%}".replace("%", " %")

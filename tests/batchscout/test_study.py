@@ -19,7 +19,7 @@ from batchscout.exits import Exit
 from batchscout.study import StudySummary
 from service.study_schemas import StudyStage
 from service.study_summary import StudySummary as Stored
-from tests.batchscout.documents import arm, progress, study, summary
+from tests.batchscout.documents import arm, claim, progress, study, summary
 from tests.batchscout.fake_service import FakeService, serving
 
 STUDIES = "/v1/batch-size-studies"
@@ -153,6 +153,16 @@ def test_many_arms_come_in_several_tables() -> None:
     assert shown.count("minimum validation loss") == 3
     assert "full batch 18,610" in shown
     assert "batch 128" in shown
+
+
+def test_a_reason_that_claims_share_is_given_once() -> None:
+    """Where a batch never converged a dozen claims cannot be told, and one sentence says why."""
+    untold = claim("cannot_be_told", effect=None, why="No run converged.")
+    out = StringIO()
+    found = StudySummary.read(summary(claims=[untold, untold, claim("holds")]))
+    print_study(found, Console(file=out, width=100))
+    assert out.getvalue().count("cannot be told") == 2
+    assert out.getvalue().count("No run converged.") == 1
 
 
 def test_the_summary_is_that_of_the_service() -> None:
