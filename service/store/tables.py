@@ -109,6 +109,8 @@ class Job(Table):
         Index(None, "owner", "number"),
         Index(None, "fingerprint", "number"),
         Index(None, "kind", "number"),
+        Index("ix_job_kind_state_number", "kind", "state", "number"),
+        Index("ix_job_kind_owner_number", "kind", "owner", "number"),
         {"sqlite_autoincrement": True},
     )
 

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from service.settings import Settings
 from service.store.database import Database
 from service.store.jobs import Asked, Jobs, KeyReused, QueueFull
 from service.store.ledger import Ledger, Turn
@@ -136,3 +137,23 @@ def test_a_reader_is_not_held_up_by_a_writer(database: Database, jobs: Jobs) -> 
         job = jobs.get(job_id)
         assert job is not None
         assert job.revision == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ("", "ix_job_kind_number"),
+        ("AND state = 'running'", "ix_job_kind_state_number"),
+        ("AND owner = 'ak_1'", "ix_job_kind_owner_number"),
+    ],
+)
+def test_a_page_of_one_kind_is_read_from_an_index(
+    jobs: Jobs, settings: Settings, condition: str, index: str
+) -> None:
+    """However many jobs there are, those that are not asked for are not looked at."""
+    add(jobs)
+    query = f"SELECT * FROM job WHERE kind = 'study' {condition} ORDER BY number DESC LIMIT 50"
+    with closing(sqlite3.connect(settings.data_dir / "batchscout.sqlite3")) as connection:
+        (step,) = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+    assert f"USING INDEX {index} (" in step[-1]
+    assert "TEMP B-TREE" not in step[-1]

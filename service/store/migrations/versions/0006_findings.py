@@ -1,4 +1,4 @@
-"""What studies found, kept beside their jobs so that looking at one stays cheap.
+"""What studies found, kept beside their jobs so that looking at one stays cheap; lists by kind.
 
 Revision: 0006
 """
@@ -24,3 +24,5 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_number", name=op.f("pk_findings")),
     )
+    op.create_index("ix_job_kind_state_number", "job", ["kind", "state", "number"])
+    op.create_index("ix_job_kind_owner_number", "job", ["kind", "owner", "number"])
