@@ -152,7 +152,8 @@ def test_a_page_of_one_kind_is_read_from_an_index(
 ) -> None:
     """However many jobs there are, those that are not asked for are not looked at."""
     add(jobs)
-    query = f"SELECT * FROM job WHERE kind = 'study' {condition} ORDER BY number DESC LIMIT 50"
+    where = f"kind = 'study' {condition}"
+    query = f"SELECT * FROM job WHERE {where} ORDER BY number DESC LIMIT 50"  # noqa: S608 - ours
     with closing(sqlite3.connect(settings.data_dir / "batchscout.sqlite3")) as connection:
         (step,) = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
     assert f"USING INDEX {index} (" in step[-1]
