@@ -12,7 +12,9 @@ WORKDIR /opt/batchscout
 COPY constraints.txt ./
 RUN pip install -c constraints.txt --index-url "${TORCH_INDEX}" \
         --extra-index-url https://pypi.org/simple torch
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY scripts/fetch-plotly scripts/fetch-plotly
+COPY scripts/plotly scripts/plotly
 COPY tuner tuner
 COPY workers workers
 COPY service service

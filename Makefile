@@ -18,9 +18,11 @@ help:  ## list the targets
 
 install: $(INSTALLED)  ## make .venv and install batchscout into it, for development
 
-$(INSTALLED): pyproject.toml constraints.txt scripts/make-venv
+$(INSTALLED): pyproject.toml setup.py constraints.txt scripts/make-venv
 	scripts/make-venv $(PYTHON) $(VENV)
 	$(BIN)/pip install $(TORCH_FLAGS) -c constraints.txt -e '.[server,worker,hf,dev]'
+	@scripts/fetch-plotly $(BIN)/python || \
+		echo 'The pages show figures as tables: scripts/fetch-plotly reached no registry.'
 	@touch $@
 
 demo: install  ## start a service, tune a small network on real data, print the answer
@@ -29,7 +31,8 @@ demo: install  ## start a service, tune a small network on real data, print the 
 test: install  ## the tests that need pip alone, within ten minutes
 	$(BIN)/pytest -m 'not gpu and not full' $(PYTEST_FLAGS)
 
-# Also fetches, into .generators, what makes clients from openapi.json; Node is brought along.
+# Also fetches, into .generators, what makes clients from openapi.json, and into .browser a
+# browser; Node is brought along.
 test-all: install  ## every test; those for a GPU are skipped where there is none
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
@@ -50,5 +53,5 @@ bench: install  ## measure speed and memory, side by side with what people write
 	done
 
 clean:  ## remove what was built, the environment included
-	rm -rf $(VENV) .generators build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) .generators .browser build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .import_linter_cache

@@ -28,6 +28,7 @@ from service.api.in_flight import InFlight
 from service.api.security import get_caller
 from service.api.watch import Watch
 from service.estimates import Estimates
+from service.pages import routes as pages
 from service.settings import Settings
 from service.store.changes import Changes
 from service.store.database import Database
@@ -109,6 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
         catalog,
         health,
         metrics,
+        pages,
     ):
         app.include_router(part.router)
     failures.install(app)

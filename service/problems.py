@@ -40,6 +40,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "invalid_json": Kind(status=400, title="The body is not one JSON value"),
     "bad_request": Kind(status=400, title="The request cannot be read"),
     "unauthenticated": Kind(status=401, title="A valid key is needed"),
+    "cross_site": Kind(status=403, title="The form came from another site"),
     "not_found": Kind(status=404, title="There is nothing at this address"),
     "tuning_job_not_found": Kind(status=404, title="There is no such tuning job"),
     "batch_size_study_not_found": Kind(status=404, title="There is no such batch-size study"),

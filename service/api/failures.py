@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from service.pages.refusals import is_of_page, show_problem
 from service.problems import MEDIA_TYPE, Problem, ProblemError, from_tuner, make_problem
 from service.store.faults import Fault, fault_of
 from service.violations import parameter_violations
@@ -42,15 +43,22 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+def _answer(
+    request: Request, problem: Problem, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Tell a problem to a program, or to who looks at a page."""
+    return show_problem(problem, headers) if is_of_page(request) else respond(problem, headers)
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)  # noqa: S101 - for the type checker
     problem = make_problem(error.code, error.detail, instance=request.url.path, errors=error.errors)
-    return respond(problem, error.headers)
+    return _answer(request, problem, error.headers)
 
 
 async def _not_tunable(request: Request, error: Exception) -> Response:
     assert isinstance(error, TunerError)  # noqa: S101 - for the type checker
-    return respond(from_tuner(error.problem, instance=request.url.path))
+    return _answer(request, from_tuner(error.problem, instance=request.url.path))
 
 
 async def _bad_parameter(request: Request, error: Exception) -> Response:
@@ -58,7 +66,7 @@ async def _bad_parameter(request: Request, error: Exception) -> Response:
     found = parameter_violations(error.errors())
     detail = f"{found[0].parameter}: {found[0].detail}"
     path = request.url.path
-    return respond(make_problem("invalid_parameter", detail, instance=path, errors=found))
+    return _answer(request, make_problem("invalid_parameter", detail, instance=path, errors=found))
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -70,7 +78,7 @@ async def _http(request: Request, error: Exception) -> Response:
         "method_not_allowed": f"{path} does not take {request.method}.",
     }.get(code, f"{http.HTTPStatus(error.status_code).phrase}: {error.detail}")
     headers = {"Allow": _allowed(request)} if code == "method_not_allowed" else error.headers
-    return respond(make_problem(code, detail, instance=path), headers)
+    return _answer(request, make_problem(code, detail, instance=path), headers)
 
 
 def _allowed(request: Request) -> str:
@@ -89,16 +97,18 @@ async def _database(request: Request, error: Exception) -> Response:
     if fault is Fault.FULL:
         _log.error("%s %s: the disk of the database is full", request.method, path)
         detail = "The service has no room left, so nothing was done; what is stored is safe."
-        return respond(make_problem("storage_full", detail, instance=path), {"Retry-After": "60"})
+        return _answer(
+            request, make_problem("storage_full", detail, instance=path), {"Retry-After": "60"}
+        )
     if fault is Fault.BUSY:
         _log.warning("%s %s: another process keeps the database", request.method, path)
     else:  # The file is gone, or the server is.
         _log.error("%s %s: no database", request.method, path, exc_info=error)
     detail = "The database does not answer, so nothing was done: try again later."
-    return respond(make_problem("not_ready", detail, instance=path), {"Retry-After": "5"})
+    return _answer(request, make_problem("not_ready", detail, instance=path), {"Retry-After": "5"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     detail = "The request failed for no fault of yours; the service's log says more."
-    return respond(make_problem("internal_error", detail, instance=request.url.path))
+    return _answer(request, make_problem("internal_error", detail, instance=request.url.path))

@@ -19,6 +19,9 @@ from service.problems import ProblemError
 OPEN: Final = frozenset({"/livez", "/readyz"})
 """Addresses that need no key: who looks after the process has none."""
 
+OPEN_FOLDER: Final = "/static/"
+"""What pages are drawn with, the one that asks for a key too; it is the same for everybody."""
+
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="batchscout"'}
 
 
@@ -42,7 +45,8 @@ async def get_caller(request: Request, parts: Wired) -> Caller:
     Raises:
         ProblemError: `unauthenticated`; a key is demanded, and none that is valid was sent.
     """
-    if not parts.settings.demands_keys or request.url.path in OPEN:
+    path = request.url.path
+    if not parts.settings.demands_keys or path in OPEN or path.startswith(OPEN_FOLDER):
         return ANYBODY
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
