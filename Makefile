@@ -11,7 +11,7 @@ PYTEST_FLAGS ?=
 TORCH_FLAGS ?=
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test test-all lint format bench clean
+.PHONY: help install demo test test-all lint format bench check-file clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ bench: install  ## measure speed and memory, side by side with what people write
 	@set -e; for bench in benchmarks/*/bench.py; do \
 		echo "== $$bench"; $(BIN)/python "$$bench"; \
 	done
+
+check-file: install  ## build dist/batchscout-check.pyz, the check as one file
+	$(BIN)/python scripts/build-check dist/batchscout-check.pyz
 
 clean:  ## remove what was built, the environment included
 	rm -rf $(VENV) .generators build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
