@@ -14,6 +14,7 @@ from service.api.cursors import read_cursor, write_cursor
 from service.api.dependencies import StrictBody, Wired
 from service.api.etags import etag_of, names_revision
 from service.api.examples import DIGITS
+from service.api.exported import bodies, exported
 from service.api.owned import find_job, no_such_job
 from service.api.responses import OF_A_BODY, problems
 from service.api.security import Known, recheck
@@ -22,6 +23,7 @@ from service.problems import Problem, ProblemError
 from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage, unreadable
 from service.store.jobs import NotFinished
 from service.store.tables import TERMINAL, Job, JobState
+from tuner.exports.registry import FormatName
 from tuner.recommendation import Recommendation
 
 router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
@@ -52,6 +54,17 @@ Wait = Annotated[
 ]
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", description="ETag of the state already known.")
+]
+
+InFormat = Annotated[
+    FormatName,
+    Query(
+        alias="format",
+        description=(
+            "`json` is the answer itself. The others are the numbers in the words of a framework, "
+            "as text to be pasted or saved; what each maps to is in `docs/exports.md`."
+        ),
+    ),
 ]
 
 _SPEC_BODY: Final[dict[str, Any]] = {
@@ -226,15 +239,22 @@ def list_trials(
 
 @router.get(
     "/{job_id}/recommendation",
-    responses=problems(
-        "tuning_job_not_found", "no_recommendation", "not_finished", "incompatible_upgrade"
-    ),
+    responses={
+        200: {"content": bodies()},
+        **problems(
+            "tuning_job_not_found", "no_recommendation", "not_finished", "incompatible_upgrade"
+        ),
+    },
+    response_model=Recommendation,
 )
-def get_recommendation(job_id: JobId, parts: Wired, caller: Known) -> Recommendation:
-    """Read the answer of a job that has succeeded."""
+def get_recommendation(
+    job_id: JobId, parts: Wired, caller: Known, in_format: InFormat = "json"
+) -> Recommendation | Response:
+    """Read the answer of a job that has succeeded, in its own words or in a framework's."""
     job = find_job(job_id, parts, caller)
     if job.answer is not None:
-        return _readable(Recommendation, job.answer, job)
+        answer = _readable(Recommendation, job.answer, job)
+        return answer if in_format == "json" else exported(answer, in_format)
     if job.state not in TERMINAL:
         detail = f"The job is {job.state}: wait with GET /v1/tuning-jobs/{job_id}?wait=60."
         raise ProblemError("not_finished", detail, headers=_RETRY)

@@ -12,6 +12,10 @@ Keys: TypeAlias = Mapping[str, str]
 """From a role (`micro_batch_size`) to the user's own key (`train.batch`)."""
 
 
+class UnusableKeys(Exception):
+    """The user's own keys cannot be used; the message says which."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """An export.
@@ -46,3 +50,8 @@ class Format:
     has_comments: bool
     write: Callable[[Plan, Keys], Written]
     takes_keys: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text, and no JSON."""
+        return not self.media_type.endswith("json")

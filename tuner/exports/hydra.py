@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tuner.exports.format import Format, Keys, Written
+from tuner.exports.format import Format, Keys, UnusableKeys, Written
 from tuner.exports.numbers import number
-from tuner.exports.plan import Plan, UnusableAnswer
+from tuner.exports.plan import Plan
 from tuner.exports.remarks import cautions
 from tuner.exports.roles import ROLES, roles
 
@@ -32,13 +32,13 @@ def write(plan: Plan, keys: Keys) -> Written:
         The line.
 
     Raises:
-        UnusableAnswer: There is no such role, or a key is none of Hydra's.
+        UnusableKeys: There is no such role, or a key is none of Hydra's.
     """
     for role, key in keys.items():
         if role not in ROLES:
-            raise UnusableAnswer(f"there is no {role!r} to export: choose {', '.join(ROLES)}")
+            raise UnusableKeys(f"there is no {role!r} to export: choose {', '.join(ROLES)}")
         if not _KEY.fullmatch(key):
-            raise UnusableAnswer(f"{key!r} is no key of Hydra's: write for example optim.lr")
+            raise UnusableKeys(f"{key!r} is no key of Hydra's: write for example optim.lr")
     named = DEFAULT_KEYS | dict(keys)
     found = roles(plan)
     words = [f"{named[role]}={number(found[role])}" for role in found if role in named]

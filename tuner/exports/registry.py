@@ -19,8 +19,8 @@ from tuner.exports import (
     torchtitan,
     whole_json,
 )
-from tuner.exports.format import Format, Keys, Written
-from tuner.exports.plan import UnusableAnswer, read_plan
+from tuner.exports.format import Format, Keys, UnusableKeys, Written
+from tuner.exports.plan import read_plan
 
 FormatName: TypeAlias = Literal[
     "json",
@@ -70,10 +70,11 @@ def export(answer: object, name: str, keys: Keys | None = None) -> Written:
         The text, and what it does not say.
 
     Raises:
-        UnusableAnswer: The answer is none, or the keys cannot be used.
+        UnusableAnswer: The answer is none.
+        UnusableKeys: The format takes none, or not these.
         KeyError: There is no such format.
     """
     chosen = FORMATS[name]
     if keys and not chosen.takes_keys:
-        raise UnusableAnswer(f"{name} has keys of its own: they are not named by you")
+        raise UnusableKeys(f"{name} has keys of its own: they are not named by you")
     return chosen.write(read_plan(answer), keys or {})

@@ -30,6 +30,7 @@ from tests.tuner.exports.answers import (
     answer,
     hostile,
 )
+from tuner.exports.format import UnusableKeys
 from tuner.exports.numbers import number
 from tuner.exports.plan import UnusableAnswer
 from tuner.exports.registry import FORMATS, FormatName, export
@@ -229,13 +230,13 @@ def test_hydra_takes_the_users_keys() -> None:
 )
 def test_a_key_that_is_none_is_refused(keys: dict[str, str]) -> None:
     """A key cannot add an override, a flag or a command, and a role has one of five names."""
-    with pytest.raises(UnusableAnswer):
+    with pytest.raises(UnusableKeys):
         export(answer(), "hydra", keys)
 
 
 def test_keys_are_for_hydra_alone() -> None:
     """Where a framework has keys of its own, a named one is refused, not ignored."""
-    with pytest.raises(UnusableAnswer, match="keys of its own"):
+    with pytest.raises(UnusableKeys, match="keys of its own"):
         export(answer(), "hf", {"learning_rate": "lr"})
 
 
