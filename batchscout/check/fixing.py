@@ -85,11 +85,11 @@ def replace_file(path: Path, text: str) -> None:
     """Put a text in the place of a file, whole or not at all; its mode is kept.
 
     Args:
-        path: The file; a symbolic link is followed.
+        path: The file; a symbolic link is followed. It need not be there yet.
         text: The new content; newlines are written as they are.
     """
-    target = path.resolve(strict=True)
-    mode = stat.S_IMODE(target.stat().st_mode)
+    target = path.resolve()
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _mode_of_new_files()
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as opened:
@@ -101,6 +101,12 @@ def replace_file(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _mode_of_new_files() -> int:
+    masked = os.umask(0)
+    os.umask(masked)
+    return 0o666 & ~masked
 
 
 def _checked(role: Role, value: float) -> float:

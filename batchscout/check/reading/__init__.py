@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from batchscout.check.configuration import Configuration, Role
-from batchscout.check.naming.roles import configuration_of
 from batchscout.check.reading.document import take_apart
 from batchscout.check.reading.opening import open_text
 
@@ -24,5 +23,8 @@ def read_configuration(
     Raises:
         UnreadableConfig: It cannot be read, holds no known key, or lacks a mapped one.
     """
+    # The names of keys are written in terms of this folder's entries: they come after it.
+    from batchscout.check.naming.roles import configuration_of  # noqa: PLC0415
+
     content = open_text(file) if text is None else text
     return configuration_of(take_apart(str(file), content), mapping)
