@@ -12,7 +12,7 @@ from pathlib import Path
 from batchscout.check.configuration import Configuration, Place, Role, Setting, UnreadableConfig
 from batchscout.check.naming.missing import line_to_add
 from batchscout.check.reading.document import take_apart
-from batchscout.check.reading.entries import Entry, Kind
+from batchscout.check.reading.entries import Document, Entry, Kind
 
 
 class UnsafeFix(Exception):
@@ -60,11 +60,16 @@ def fix(configuration: Configuration, changes: Mapping[Role, float]) -> Fixed:
             splices[role] = known.place
         else:
             refused[role] = why or line_to_add(configuration, role, written(role, value))
-    text, places = _splice(configuration.text, splices, wanted)
-    _verify(configuration, text, {splices[role]: wanted[role] for role in splices})
+    text, starts = _splice(configuration.text, splices, wanted)
+    document = _verified(
+        configuration, text, {splices[role].start: wanted[role] for role in splices}
+    )
+    entries = {entry.start: entry for entry in document.entries if entry.kind is Kind.NUMBER}
     changed = {
-        role: Setting(role=role, value=wanted[role], place=place, origin="the file")
-        for role, place in places.items()
+        role: Setting(
+            role=role, value=wanted[role], place=document.place(entries[start]), origin="the file"
+        )
+        for role, start in starts.items()
     }
     return Fixed(text=text, changed=changed, refused=refused)
 
@@ -135,38 +140,39 @@ def _refusal(configuration: Configuration, role: Role, value: float) -> str | No
 
 def _splice(
     text: str, splices: Mapping[Role, Place], wanted: Mapping[Role, float]
-) -> tuple[str, dict[Role, Place]]:
+) -> tuple[str, dict[Role, int]]:
+    """Put the numbers in; also tell where each of them begins in the new text."""
     pieces: list[str] = []
-    places: dict[Role, Place] = {}
+    starts: dict[Role, int] = {}
     done = shift = 0
     for role, place in sorted(splices.items(), key=lambda splice: splice[1].start):
         new = written(role, wanted[role])
         pieces += [text[done : place.start], new]
-        start = place.start + shift
-        places[role] = Place(
-            key=place.key,
-            line=place.line,
-            column=place.column,
-            start=start,
-            end=start + len(new),
-        )
+        starts[role] = place.start + shift
         shift += len(new) - (place.end - place.start)
         done = place.end
-    return "".join([*pieces, text[done:]]), places
+    return "".join([*pieces, text[done:]]), starts
 
 
-def _verify(configuration: Configuration, text: str, wanted: Mapping[Place, float]) -> None:
-    """Read both texts and hold every value of them against each other."""
+def _verified(configuration: Configuration, text: str, wanted: Mapping[int, float]) -> Document:
+    """Read both texts and hold every value of them against each other.
+
+    Args:
+        configuration: The config as it was.
+        text: The new one.
+        wanted: The new numbers by the offset that they had in the old text.
+    """
     try:
         before = take_apart(configuration.file, configuration.text).entries
-        after = take_apart(configuration.file, text).entries
+        document = take_apart(configuration.file, text)
     except UnreadableConfig as error:
         raise UnsafeFix(f"{configuration.file} would not be readable any more: {error}") from error
-    starts = {place.start: value for place, value in wanted.items()}
+    after = document.entries
     if len(before) != len(after) or not all(
-        _as_expected(old, new, starts) for old, new in zip(before, after, strict=True)
+        _as_expected(old, new, wanted) for old, new in zip(before, after, strict=True)
     ):
         raise UnsafeFix(f"{configuration.file} would not read as it should; nothing was changed")
+    return document
 
 
 def _as_expected(old: Entry, new: Entry, starts: Mapping[int, float]) -> bool:

@@ -26,13 +26,16 @@ _MARKS = frozenset(
         "activation_checkpointing",
     ]
 )
+_SECTIONS = frozenset({"optimizer.params", "fp16.enabled", "bf16.enabled", "gradient_clipping"})
+"""With one of them, `train_batch_size` is DeepSpeed's: the batch over all devices."""
 
 
 def in_file(entries: Sequence[Entry]) -> Meaning | None:
     """Read a file whose root holds words of DeepSpeed."""
-    if not _MARKS & {entry.path[0] for entry in entries if len(entry.path) == 1}:
-        return None
     by_key = {".".join(entry.path): entry for entry in entries}
+    with_section = KEYS[Role.GLOBAL_BATCH_SIZE] in by_key and _SECTIONS & set(by_key)
+    if not (with_section or _MARKS & set(by_key)):
+        return None
     candidates = {role: [by_key[key]] for role, key in KEYS.items() if key in by_key}
     rates = candidates.setdefault(Role.LEARNING_RATE, [])
     rates.extend(by_key[key] for key in _PEAKS if key in by_key)

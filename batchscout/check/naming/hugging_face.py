@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from batchscout.check.configuration import Obstacle, Role
 from batchscout.check.naming.hugging_face_fields import FIELDS, FORMER
 from batchscout.check.naming.meaning import Default, Meaning, Overruled, usual_candidates
+from batchscout.check.naming.telling import option
 from batchscout.check.reading.entries import Entry, Kind
 from batchscout.check.reading.python_text import MORE, POSITIONAL
 
@@ -142,8 +143,7 @@ def _told_by_some(
         role: Overruled(
             entry=found[0],
             obstacle=Obstacle.AMBIGUOUS,
-            detail=f"{names} do not all name {KEYS[role]}; choose one: "
-            f"--map '{role}={found[0].key}'",
+            detail=f"{names} do not all name {KEYS[role]}; choose one: {option(role, found[0])}",
         )
         for role, found in candidates.items()
         if 0 < len(found) < len(meant)

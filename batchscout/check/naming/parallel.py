@@ -127,6 +127,8 @@ def _product(first: list[Entry], second: list[Entry], document: Document) -> Set
             return told
     if not (isinstance(one, Setting) and isinstance(other, Setting)) or other.value == 1:
         return one
+    if one.value == 1:
+        return other
     times = other.place.key if other.place else "another key"
     return Setting(
         role=_ROLE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from batchscout.check.configuration import (
     Configuration,
@@ -37,14 +37,17 @@ def configuration_of(document: Document, mapping: Mapping[Role, str]) -> Configu
     named = mapped(document, mapping)
     meaning = _meaning(document, mapping)
     told = {role: tell(role, entries, document) for role, entries in named.items()}
+    # What a person gave to one role is meant for no other.
+    taken = {entry.start for entries in named.values() for entry in entries}
     for role in Role:
         if role not in told:
-            found = _told(role, meaning, document)
+            found = _told(role, meaning, document, taken)
             if found is not None:
                 told[role] = found
     settings = {role: one for role, one in told.items() if isinstance(one, Setting)}
     untellable = {role: one for role, one in told.items() if isinstance(one, Untellable)}
-    if not untellable and all(one.place is None for one in settings.values()):
+    unspoken = not untellable and all(one.place is None for one in settings.values())
+    if unspoken and Role.MICRO_BATCH_SIZE not in settings:
         raise UnreadableConfig(
             f"{document.file} has none of the keys that are known ({_LOOKED_FOR}); say which one "
             "is meant: --map micro_batch_size=KEY"
@@ -71,14 +74,16 @@ def _meaning(document: Document, mapping: Mapping[Role, str]) -> Meaning:
     )
 
 
-def _told(role: Role, meaning: Meaning, document: Document) -> Setting | Untellable | None:
+def _told(
+    role: Role, meaning: Meaning, document: Document, taken: Collection[int]
+) -> Setting | Untellable | None:
     over = meaning.overruled.get(role)
-    if over is not None:
+    if over is not None and over.entry.start not in taken:
         place = document.place(over.entry)
         return Untellable(role=role, obstacle=over.obstacle, detail=over.detail, place=place)
     if role is Role.DATA_PARALLEL_SIZE:
         return parallel_size(document)
-    candidates = meaning.candidates.get(role)
+    candidates = [one for one in meaning.candidates.get(role, ()) if one.start not in taken]
     if candidates:
         return tell(role, candidates, document)
     default = meaning.defaults.get(role)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Sequence
 
 from batchscout.check.configuration import Obstacle, Role, Setting, Untellable
@@ -58,6 +59,8 @@ def trouble_with(role: Role, entry: Entry) -> Trouble | None:
             return _text_trouble(role, str(entry.value))
         case Kind.TABLE:
             clause = f"holds a mapping; name the key in it: --map {role}={entry.key}.KEY"
+        case Kind.OTHER:
+            clause = f"is {printable(str(entry.value))}, where {_wanted(role)} is needed"
         case Kind.CODE:
             return Trouble(obstacle=Obstacle.COMPUTED, clause="is computed")
         case _:
@@ -88,8 +91,7 @@ def text_trouble(text: str) -> Trouble | None:
     if _INTERPOLATION.search(text):
         return Trouble(
             obstacle=Obstacle.INTERPOLATION,
-            clause=f"refers to another place: {shown}; write the number, or name that place "
-            "with --map",
+            clause=f"is filled in from elsewhere: {shown}; write the number itself",
         )
     return None
 
@@ -131,6 +133,11 @@ def _meant(candidates: Sequence[Entry]) -> list[Entry]:
     return meant
 
 
+def option(role: Role, entry: Entry) -> str:
+    """Write the option that chooses a value; a key is quoted as a shell needs it."""
+    return f"--map {shlex.quote(f'{role}={entry.key}')}"
+
+
 def _ambiguous(role: Role, meant: Sequence[Entry], document: Document) -> Untellable:
     named = [f"{entry.key} (line {document.place(entry).line})" for entry in meant[:_WHERE]]
     more = f" and {len(meant) - _WHERE} more" if len(meant) > _WHERE else ""
@@ -138,6 +145,6 @@ def _ambiguous(role: Role, meant: Sequence[Entry], document: Document) -> Untell
         role=role,
         obstacle=Obstacle.AMBIGUOUS,
         detail=f"several keys could be meant: {', '.join(named)}{more}; "
-        f"choose one: --map '{role}={meant[0].key}'",
+        f"choose one: {option(role, meant[0])}",
         place=document.place(meant[0]),
     )
