@@ -15,6 +15,8 @@ from typing import NamedTuple
 from batchscout.check.configuration import Obstacle, UnreadableConfig
 from batchscout.check.reading.entries import Entry, Kind, Trouble, line_starts, printable
 
+CALL = "()"
+"""The last part of the path of a call as a whole."""
 MORE = "(**more)"
 """The last part of the path of `**more` in a call."""
 POSITIONAL = "(*)"
@@ -89,6 +91,7 @@ def _calls(tree: ast.Module) -> Iterator[_Written]:
 
 
 def _arguments(name: str, call: ast.Call) -> Iterator[_Written]:
+    yield _Written((name, CALL), call)
     for keyword in call.keywords:
         last = f"({keyword.arg})" if keyword.arg else MORE
         yield _Written((name, last), keyword.value)
@@ -159,8 +162,8 @@ def _dotted(value: ast.expr) -> tuple[str, ...]:
 def _entry(written: _Written, spans: _Spans, text: str) -> Entry:
     start, end = spans.of(written.value)
     kind, value, trouble = _told(written.value, text[start:end])
-    if written.path[-1] in {MORE, POSITIONAL}:
-        kind = Kind.CODE
+    if written.path[-1] in {CALL, MORE, POSITIONAL}:
+        kind, value = Kind.CODE, text[start:end]
     return Entry(path=written.path, kind=kind, value=value, start=start, end=end, trouble=trouble)
 
 
