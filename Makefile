@@ -29,7 +29,8 @@ demo: install  ## start a service, tune a small network on real data, print the 
 test: install  ## the tests that need pip alone, within ten minutes
 	$(BIN)/pytest -m 'not gpu and not full' $(PYTEST_FLAGS)
 
-# Also fetches, into .generators, what makes clients from openapi.json; Node is brought along.
+# Also fetches, into .generators, what makes clients from openapi.json; Node is brought along; and,
+# into .exports, the frameworks that exports are for.
 test-all: install  ## every test; those for a GPU are skipped where there is none
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
@@ -53,5 +54,5 @@ check-file: install  ## build dist/batchscout-check.pyz, the check as one file
 	$(BIN)/python scripts/build-check dist/batchscout-check.pyz
 
 clean:  ## remove what was built, the environment included
-	rm -rf $(VENV) .generators build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) .generators .exports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .import_linter_cache
