@@ -116,14 +116,8 @@ def printable(text: str) -> str:
 
 def line_starts(text: str) -> list[int]:
     """Offsets at which lines begin; lines end at LF, CR LF or CR, as in editors and in Python."""
+    unified = text.replace("\r\n", " \n").replace("\r", "\n")  # offsets stay
     starts = [0]
-    position = 0
-    for line in text.split("\n"):
-        inner = line.find("\r")
-        while inner >= 0 and inner < len(line) - 1:
-            starts.append(position + inner + 1)
-            inner = line.find("\r", inner + 1)
-        position += len(line) + 1
-        starts.append(position)
-    starts.pop()
+    for line in unified.split("\n")[:-1]:
+        starts.append(starts[-1] + len(line) + 1)
     return starts
