@@ -55,7 +55,10 @@ def test_a_check_loads_the_standard_library_alone() -> None:
     assert not loaded & (HEAVY | SERVER | {"httpx", "rich", "yaml"})
 
 
-@pytest.mark.parametrize("module", ["tuner.records", "tuner.curve", "tuner.errors", "tuner.places"])
+@pytest.mark.parametrize(
+    "module",
+    ["tuner.records", "tuner.curve", "tuner.errors", "tuner.places", "tuner.exports.registry"],
+)
 def test_the_records_need_the_standard_library_alone(module: str) -> None:
     """Requests and results can be read and written where neither torch nor pydantic is."""
     foreign = HEAVY | SERVER - {"tuner"} | {"httpx"}
