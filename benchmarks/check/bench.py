@@ -9,8 +9,8 @@ Reports
   beside a Python that does nothing, with and without `site`;
 - bytes of the wheels of a base install (asked: at most 10 MB) and of the one file;
 - over the configs of `tests/batchscout/check/configs`, whose readings and verdicts are known: which
-  are read or judged otherwise than the tables say, and how many bytes `--fix` changes outside of the
-  values that it is to change (asked: none).
+  are read or judged otherwise than the tables say, and how many bytes `--fix` changes outside of
+  the values that it is to change (asked: none).
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))

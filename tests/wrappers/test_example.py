@@ -150,3 +150,15 @@ def test_the_whole_sequence(tmp_path: Path) -> None:
     assert found["mended"]["learning_rate"] == answer["learning_rate"]
     assert found["mended"]["reached"] == 1
     assert "| mended |" in run.stdout
+
+
+def test_the_readme_shows_what_was_measured() -> None:
+    """Its table is that of the committed result, and its changed lines are what a fix writes."""
+    readme = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+    results = EXAMPLE.parents[1] / "benchmarks" / "results" / "ci.json"
+    figures = json.loads(results.read_text(encoding="utf-8"))
+    assert load("compare").table(figures) in readme
+    answer = read_lock(EXAMPLE / "batchscout.lock.json").answer
+    for key in ("micro_batch_size", "learning_rate"):
+        assert f"    +  {key}: {answer[key]}" in readme
+    assert figures["mended"]["learning_rate"] == answer["learning_rate"]

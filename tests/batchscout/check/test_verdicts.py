@@ -1,9 +1,9 @@
 """Every config of the corpus gets the verdicts of the table, by an answer that is easy to compute.
 
 The answer is that of `records.py`: 8 x 3 = 24 samples at a rate of 0.02 to 0.05, T(24) = 96 s.
-So the table can be worked out by hand: 10,000 bytes hold 20 samples for certain and 22 not; training
-takes 2.1 % longer at a batch of 32, 4.2 % at 16, 12.5 % at 48, 26 % at 64 and 33 % at 8, where
-10 % are tolerated.
+So the table can be worked out by hand: 10,000 bytes hold 20 samples for certain and 22 not;
+training takes 2.1 % longer at a batch of 32, 4.2 % at 16, 12.5 % at 48, 26 % at 64 and 33 % at 8,
+where 10 % are tolerated.
 """
 
 import json
