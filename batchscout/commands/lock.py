@@ -13,7 +13,7 @@ from typing import Any
 from batchscout.check.command import BadOptions, server_of
 from batchscout.check.digest import digest
 from batchscout.check.fixing import replace_file
-from batchscout.check.fresh import Asking, NoAnswer, ask
+from batchscout.check.fresh import SERVER_VARIABLE, Asking, NoAnswer, ask
 from batchscout.check.lock import BadLock, Lock, read_lock, relative_spec
 from batchscout.check.plain import plain
 from batchscout.commands.ask import OpenService
@@ -59,9 +59,20 @@ def _lock(options: argparse.Namespace, open_service: OpenService) -> Exit:
     known = None if options.force else _known(options.out, spec)
     if known is not None:
         return _keep(known, options)
-    found = _ask(spec, options, server_of(options), open_service)
+    server = server_of(options)
+    if server and not options.server and _names_own_service(options):
+        raise BadOptions(
+            f"{SERVER_VARIABLE} names a service, and other options are for one of our own: "
+            "unset it, or leave them out."
+        )
+    found = _ask(spec, options, server, open_service)
     replace_file(options.out, found.text())
     return _tell(found, options.out)
+
+
+def _names_own_service(options: argparse.Namespace) -> bool:
+    own = (options.data_dir, options.file_root, options.code_root, options.allow_entrypoints)
+    return any(value is not None for value in own)
 
 
 def _known(file: Path, spec: Mapping[str, Any]) -> Lock | None:

@@ -143,6 +143,15 @@ def test_what_cannot_be_written_is_told_before_anything_is_measured(
     capsys.readouterr()
 
 
+def test_options_of_our_own_service_are_not_lost_on_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the environment names a service, a data folder would be ignored: it is refused."""
+    monkeypatch.setenv("BATCHSCOUT_SERVER", "http://127.0.0.1:1")
+    assert main(["lock", "spec.json", "--data-dir", "data"]) == Exit.USAGE
+    assert "BATCHSCOUT_SERVER" in capsys.readouterr().err
+
+
 def test_an_interrupt_leaves_the_job_and_the_old_lock(folder: Path) -> None:
     """Ctrl-C ends the wait, not the job: the same command finds it again."""
     file = write_lock(folder)

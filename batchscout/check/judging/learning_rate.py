@@ -11,7 +11,7 @@ from typing import Final
 from batchscout.check.amounts import factor, rate
 from batchscout.check.configuration import Configuration, Role
 from batchscout.check.judging.arithmetic import Batches
-from batchscout.check.judging.settled import place_of
+from batchscout.check.judging.settled import place_of, silence
 from batchscout.check.judging.tolerances import Tolerances
 from batchscout.check.measured import Measured
 from batchscout.check.verdict import Level, Verdict
@@ -41,7 +41,10 @@ def judge_learning_rate(
     """
     setting = configuration.settings.get(Role.LEARNING_RATE)
     value = None if setting is None else setting.value
-    level, detail, outside = _judged(value, batches, measured, tolerances, slow_down)
+    level, detail = Level.UNTOLD, silence(configuration, Role.LEARNING_RATE)
+    outside: float | None = None
+    if value is not None or measured.learning_rate is None:
+        level, detail, outside = _judged(value, batches, measured, tolerances, slow_down)
     return Verdict(
         code=CODE,
         level=level,
@@ -71,11 +74,8 @@ def _judged(
     slow_down: Verdict,
 ) -> _Judgement:
     best = measured.learning_rate
-    if best is None:
+    if best is None or value is None:
         return Level.OK, "The learning rate was not tuned, so it is not judged.", None
-    if value is None:
-        detail = f"The file does not tell learning_rate: name its key with --map {CODE}=KEY."
-        return Level.UNTOLD, detail, None
     if batches.global_batch_size is None:
         detail = "Without a global batch size nothing can be told about the learning rate."
         return Level.UNTOLD, detail, None

@@ -12,7 +12,7 @@ from typing import Final
 from batchscout.check.amounts import size
 from batchscout.check.configuration import Configuration, Role
 from batchscout.check.judging.arithmetic import Batches
-from batchscout.check.judging.settled import place_of
+from batchscout.check.judging.settled import place_of, silence
 from batchscout.check.measured import Measured, MemoryPoint
 from batchscout.check.verdict import Level, Verdict
 
@@ -33,11 +33,7 @@ def judge_memory(configuration: Configuration, batches: Batches, measured: Measu
     micro = batches.micro_batch_size
     need: _Need = (None, None)
     if micro is None:
-        detail = (
-            f"The file does not tell micro_batch_size: name its key with "
-            f"--map {Role.MICRO_BATCH_SIZE}=KEY, or write the number there."
-        )
-        level = Level.UNTOLD
+        level, detail = Level.UNTOLD, silence(configuration, Role.MICRO_BATCH_SIZE)
     elif micro <= measured.max_micro_batch_size:
         level, need, detail = _within(micro, measured)
     else:

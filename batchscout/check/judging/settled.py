@@ -17,6 +17,13 @@ def is_barred(configuration: Configuration, role: Role) -> bool:
     return found is not None and found.obstacle is not Obstacle.AUTOMATIC
 
 
+def silence(configuration: Configuration, role: Role) -> str:
+    """Say that a role is not told, and the way out: that of what stands in its way, if it is."""
+    if role in configuration.untellable:
+        return f"The file does not tell {role}: see the verdict on that value."
+    return f"The file does not tell {role}: name its key with --map {role}=KEY."
+
+
 def place_of(configuration: Configuration, role: Role) -> Place | None:
     """Return where a role stands in the file, told or not."""
     setting = configuration.settings.get(role)

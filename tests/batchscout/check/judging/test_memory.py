@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchscout.check.configuration import Role
+from batchscout.check.configuration import Obstacle, Role
 from batchscout.check.judging.arithmetic import judge_arithmetic
 from batchscout.check.judging.memory import judge_memory
 from batchscout.check.verdict import Level, Verdict
@@ -96,3 +96,12 @@ def test_a_batch_that_nobody_tells_is_untold() -> None:
     found = verdict(None)
     assert found.level is Level.UNTOLD
     assert "--map micro_batch_size=KEY" in found.detail
+
+
+def test_a_batch_that_something_bars_points_to_what_does() -> None:
+    """A second `--map` would not help where the key is known and its value is not."""
+    config = configuration(obstacles={Role.MICRO_BATCH_SIZE: Obstacle.INTERPOLATION})
+    batches, _ = judge_arithmetic(config)
+    found = judge_memory(config, batches, measured())
+    assert found.level is Level.UNTOLD
+    assert "see the verdict on that value" in found.detail
