@@ -11,6 +11,7 @@ from batchscout.check.reading.entries import Document, Entry, join, printable
 _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 _NUMBERED = re.compile(r"#\d+\(")
 _MOST_NEAR = 3
+_MOST_COMPARED = 2000
 
 
 def mapped(document: Document, mapping: Mapping[Role, str]) -> dict[Role, list[Entry]]:
@@ -58,7 +59,7 @@ def _missing(file: str, role: Role, wanted: str, keys: list[str]) -> str:
     import difflib  # noqa: PLC0415 (needed for this message alone)
 
     last = re.split(r"[.(]", wanted.strip())[-1].rstrip(")")
-    near = difflib.get_close_matches(wanted, keys, n=_MOST_NEAR, cutoff=0.5)
+    near = difflib.get_close_matches(wanted, keys[:_MOST_COMPARED], n=_MOST_NEAR, cutoff=0.5)
     near += [key for key in keys if last and last in key and key not in near]
     told = ", ".join(printable(key) for key in near[:_MOST_NEAR])
     advice = f"; near it: {told}" if told else ""

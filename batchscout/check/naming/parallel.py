@@ -33,6 +33,8 @@ _MODEL_PARALLEL = re.compile(
     r"|(tensor|pipeline|context|sequence)(_model)?_parallel_(size|degree))$"
 )
 _LISTED = re.compile(r"\s*\d+\s*(,\s*\d+\s*)+,?\s*")
+_LONGEST = 200
+"""Characters of a list of devices."""
 _ROLE = Role.DATA_PARALLEL_SIZE
 
 
@@ -75,14 +77,15 @@ def _devices(found: list[Entry]) -> list[Entry]:
 
 def _count(entry: Entry) -> Entry:
     """Turn a list of devices into their number; it stays where it is."""
-    listed = entry.kind is Kind.TEXT and _LISTED.fullmatch(str(entry.value))
-    number = entry.kind is Kind.TEXT and str(entry.value).strip().lstrip("-").isdecimal()
+    text = str(entry.value) if entry.kind is Kind.TEXT else ""
+    listed = len(text) <= _LONGEST and _LISTED.fullmatch(text)
+    number = len(text) <= _LONGEST and re.fullmatch(r"\s*-?[0-9]{1,9}\s*", text)
     if entry.kind is Kind.LIST:
         count = float(entry.value or 0)
     elif listed:
-        count = len([item for item in str(entry.value).split(",") if item.strip()])
-    elif number and len(str(entry.value)) < 10:  # noqa: PLR2004 (more digits are no devices)
-        count = int(str(entry.value))
+        count = len([item for item in text.split(",") if item.strip()])
+    elif number:
+        count = int(text)
     else:
         return entry
     return _with(entry, count, "it is a list of devices, or quoted")

@@ -17,6 +17,8 @@ _ENVIRONMENT = re.compile(
     r"|%[A-Z_][A-Z0-9_]*%"
 )
 _INTERPOLATION = re.compile(r"\$\{|\$\(|\{\{|\{%|%\([A-Za-z_]\w*\)[sdfi]|^\?\?\?$|<%|^\{\w+\}$")
+LONGEST_TEXT = 1000
+"""Characters in which a reference is looked for; a longer text is none."""
 _WHERE = 4
 """Keys that a message lists at most."""
 
@@ -79,6 +81,7 @@ def float_of(value: float | str | None) -> float:
 def text_trouble(text: str) -> Trouble | None:
     """Tell text that stands for a value from elsewhere: a reference, a variable, `auto`."""
     shown = printable(text)
+    text = text[:LONGEST_TEXT]
     if text.strip().lower() == "auto":
         return Trouble(
             obstacle=Obstacle.AUTOMATIC, clause="is auto: the framework decides when it starts"

@@ -15,8 +15,10 @@ from batchscout.check.reading.entries import DEEPEST, Entry, Kind, printable
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = re.compile(rf'({_STRING})|([{{}}\[\],:])|([^\s{{}}\[\],:"]+)', re.DOTALL)
-_COMMENT = re.compile(rf"{_STRING}|(//[^\r\n]*|/\*.*?\*/)", re.DOTALL)
-_TRAILING = re.compile(rf"{_STRING}|(,)(?=\s*[}}\]])", re.DOTALL)
+# What is not closed ends with the text, so that it is looked for once and not from every quote.
+_CLOSED = rf"{_STRING}|\"(?:[^\"\\]|\\.)*\\?\Z"
+_COMMENT = re.compile(rf"{_CLOSED}|(//[^\r\n]*|/\*.*?(?:\*/|\Z))", re.DOTALL)
+_TRAILING = re.compile(rf"{_CLOSED}|(,)(?=\s*[}}\]])", re.DOTALL)
 _WORDS = {
     "true": (Kind.OTHER, "true"),
     "false": (Kind.OTHER, "false"),

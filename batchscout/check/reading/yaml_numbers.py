@@ -20,6 +20,7 @@ _DOUBTFUL = re.compile(
     r"[-+]?(0[0-9]+|0o[0-7]+|0b[01_]+|[0-9][0-9_]*_[0-9_.eE+-]*|[0-9][0-9_.]*\.[0-9_]*_[0-9_]*"
     r"|[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?)"
 )
+_LONGEST_DOUBTFUL = 64
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUTH = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
 
@@ -38,7 +39,7 @@ def plain_value(written: str) -> Told:
         return Kind.TEXT, written, None
     if number is not None:
         return Kind.NUMBER, number, None
-    if _DOUBTFUL.fullmatch(written):
+    if len(written) <= _LONGEST_DOUBTFUL and _DOUBTFUL.fullmatch(written):
         clause = f"is {printable(written)}, which readers of YAML understand in different ways"
         return Kind.TEXT, written, Trouble(obstacle=Obstacle.NOT_A_NUMBER, clause=clause)
     return Kind.TEXT, written, None

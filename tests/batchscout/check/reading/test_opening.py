@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchscout.check.configuration import UnreadableConfig
+from batchscout.check.configuration import Role, UnreadableConfig
 from batchscout.check.reading import read_configuration
 from batchscout.check.reading.opening import LARGEST_BYTES, open_text
 from batchscout.check.reading.yaml_text import MOST_ALIASED
@@ -71,3 +71,23 @@ def test_control_characters_of_a_file_are_not_repeated() -> None:
     assert untold.place is not None
     told = untold.detail + untold.place.key
     assert told.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonc", '{"lr": 1,' + "/* " * 300_000),
+        ("a.json", '{"lr":' + '\\"' * 500_000),
+        ("a.yaml", "lr: 1" + "_" * 1_000_000 + "x\n"),
+        ("a.yaml", "lr: '" + "${A-" * 250_000 + "'\n"),
+        ("a.yaml", "batch_size: 1\ndevices: '1" + " " * 1_000_000 + "x'\n"),
+    ],
+)
+def test_long_texts_are_looked_through_once(name: str, text: str) -> None:
+    """What a pattern may not find is not looked for from every character anew."""
+    try:
+        told = read_configuration(Path(name), mapping={}, text=text)
+    except UnreadableConfig as error:
+        assert "is not JSON" in str(error)  # noqa: PT017 (the JSON ones are cut off)
+    else:
+        assert Role.LEARNING_RATE not in told.settings
