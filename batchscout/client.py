@@ -8,36 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 from batchscout import exchanges
 from batchscout.answer import Answer
-from batchscout.calls import Call, Exchange, Outcome, Reply, Rest, Unreachable
-from batchscout.errors import UnusableKey
+from batchscout.calls import Call, Exchange, Outcome, Rest
 from batchscout.estimate import Estimate
 from batchscout.events import Event, Following
 from batchscout.exchanges import OnProgress
 from batchscout.jobs import Job
+from batchscout.wire import arguments, bearer, begun, is_remote, reply, unreachable
 
 DEFAULT_URL: Final = "http://127.0.0.1:8321"
-KEY_VARIABLE: Final = "BATCHSCOUT_KEY"
-"""Where a key is read from: an environment is not shown in a list of processes."""
-CONNECT_SECONDS: Final = 10.0
-
-_NEVER_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
 
 T = TypeVar("T")
 
@@ -59,7 +45,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
-            base_url=url, headers=_bearer(key), transport=transport, trust_env=_is_remote(url)
+            base_url=url, headers=bearer(key), transport=transport, trust_env=is_remote(url)
         )
 
     def create(
@@ -176,15 +162,15 @@ class Client:
 
             def open_stream(call: Call) -> Outcome:
                 try:
-                    stream = self._http.stream(**_arguments(call))
+                    stream = self._http.stream(**arguments(call))
                     response = connections.enter_context(stream)
                     if not response.is_success:
                         response.read()
-                        return _reply(response)
+                        return reply(response)
                 except httpx.TransportError as error:
-                    return _unreachable(self._http.base_url, error)
+                    return unreachable(self._http.base_url, error)
                 opened.append(response)
-                return _begun(response)
+                return begun(response)
 
             exchange = exchanges.events(job_id, last_event_id)
             yield opened[-1] if self._drive(exchange, open_stream) else None
@@ -205,9 +191,9 @@ class Client:
 
     def _make(self, call: Call) -> Outcome:
         try:
-            return _reply(self._http.request(**_arguments(call)))
+            return reply(self._http.request(**arguments(call)))
         except httpx.TransportError as error:
-            return _unreachable(self._http.base_url, error)
+            return unreachable(self._http.base_url, error)
 
 
 class AsyncClient:
@@ -227,7 +213,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(
-            base_url=url, headers=_bearer(key), transport=transport, trust_env=_is_remote(url)
+            base_url=url, headers=bearer(key), transport=transport, trust_env=is_remote(url)
         )
 
     async def create(
@@ -346,15 +332,15 @@ class AsyncClient:
 
             async def open_stream(call: Call) -> Outcome:
                 try:
-                    stream = self._http.stream(**_arguments(call))
+                    stream = self._http.stream(**arguments(call))
                     response = await connections.enter_async_context(stream)
                     if not response.is_success:
                         await response.aread()
-                        return _reply(response)
+                        return reply(response)
                 except httpx.TransportError as error:
-                    return _unreachable(self._http.base_url, error)
+                    return unreachable(self._http.base_url, error)
                 opened.append(response)
-                return _begun(response)
+                return begun(response)
 
             exchange = exchanges.events(job_id, last_event_id)
             yield opened[-1] if await self._drive(exchange, open_stream) else None
@@ -377,50 +363,6 @@ class AsyncClient:
 
     async def _make(self, call: Call) -> Outcome:
         try:
-            return _reply(await self._http.request(**_arguments(call)))
+            return reply(await self._http.request(**arguments(call)))
         except httpx.TransportError as error:
-            return _unreachable(self._http.base_url, error)
-
-
-def _is_remote(url: str) -> bool:
-    """Whether proxies of the environment apply: never to this machine's own service."""
-    return urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
-
-
-def _arguments(call: Call) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "method": call.method,
-        "url": call.path,
-        "params": call.query,
-        "headers": call.headers,
-        "timeout": httpx.Timeout(call.timeout_seconds, connect=CONNECT_SECONDS),
-    }
-    return arguments if call.body is None else arguments | {"json": call.body}
-
-
-def _reply(response: httpx.Response) -> Reply:
-    return replace(_begun(response), content=response.content)
-
-
-def _begun(response: httpx.Response) -> Reply:
-    """Describe a response whose body is still to come."""
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(status=response.status_code, headers=headers, content=b"")
-
-
-def _unreachable(base_url: httpx.URL, error: httpx.TransportError) -> Unreachable:
-    # A user and a password may stand in the address: they are nobody's business.
-    shown = base_url.copy_with(userinfo=b"")
-    return Unreachable(
-        reason=f"{shown} ({type(error).__name__}: {error})",
-        sent=not isinstance(error, _NEVER_SENT),
-    )
-
-
-def _bearer(key: str | None) -> dict[str, str]:
-    found = (os.environ.get(KEY_VARIABLE, "") if key is None else key).strip()
-    if not found:
-        return {}
-    if not found.isascii() or not found.isprintable() or " " in found:
-        raise UnusableKey(f"the key, of {KEY_VARIABLE} or given, has characters that no key has")
-    return {"Authorization": f"Bearer {found}"}
+            return unreachable(self._http.base_url, error)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from batchscout import exchanges
-from batchscout.client import AsyncClient, Client, _is_remote
+from batchscout.client import AsyncClient, Client
 from batchscout.errors import (
     BatchscoutError,
     JobCancelled,
@@ -21,6 +21,7 @@ from batchscout.errors import (
     UnusableKey,
 )
 from batchscout.jobs import Job
+from batchscout.wire import is_remote
 from tests.batchscout.documents import PROBLEM, RECOMMENDATION, job, progress
 
 Script = list[httpx.Response | Exception]
@@ -329,4 +330,4 @@ def test_both_clients_offer_the_same() -> None:
 )
 def test_proxies_never_stand_before_this_machine(url: str, remote: bool) -> None:  # noqa: FBT001
     """The proxies of the environment apply to other machines alone."""
-    assert _is_remote(url) is remote
+    assert is_remote(url) is remote
