@@ -30,6 +30,9 @@ FILE_CODES: Final = frozenset({"config", "lock"})
 JUDGED_CODES: Final = frozenset({"out_of_memory", "batch_arithmetic", "learning_rate", "slow_down"})
 """Questions that `--fix` can answer otherwise."""
 
+TOGETHER: Final = "all of it, since its numbers belong together: do this by hand, then --fix again"
+"""Why a file stays as it was although some of it could be written."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -187,9 +190,11 @@ def _fixed(file: Path, before: Configuration, report: Report, lock: Lock, task: 
         fixed = fix(before, wanted)
     except (Impossible, UnsafeFix) as error:
         return replace(report, refused=(f"Nothing was written: {error}.",))
-    refused = tuple(fixed.refused.values())
+    if fixed.refused:
+        # The rate was measured at this batch: half of an answer is a config nobody has measured.
+        return replace(report, refused=(TOGETHER, *fixed.refused.values()))
     if not fixed.changed:
-        return replace(report, refused=refused)
+        return report
     replace_file(file, fixed.text)
     after = read_configuration(file, mapping=task.mapping)
     changes = tuple(
@@ -201,7 +206,7 @@ def _fixed(file: Path, before: Configuration, report: Report, lock: Lock, task: 
         )
         for role in fixed.changed
     )
-    return replace(_judged(after, lock, task), changes=changes, refused=refused)
+    return replace(_judged(after, lock, task), changes=changes)
 
 
 def _key(configuration: Configuration, role: Role) -> str:

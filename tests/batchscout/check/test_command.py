@@ -115,6 +115,17 @@ def test_fix_leaves_what_it_cannot_write_and_says_so(
     assert "not written" in capsys.readouterr().out
 
 
+def test_fix_writes_all_or_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rate is not written beside a batch that has to be mended by hand."""
+    text = HUGE.replace("batch_size: 400", "batch_size: &shared 400\nagain: *shared")
+    (folder / "huge.yaml").write_text(text)
+    assert main(["check", "huge.yaml", "--fix"]) == Exit.NEGATIVE
+    assert (folder / "huge.yaml").read_text() == text
+    told = capsys.readouterr().out
+    assert "not written: all of it" in told
+    assert "write 8 by hand" in told
+
+
 def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     """With the exit code, the answer's numbers, and the numbers of every verdict."""
     assert main(["check", "huge.yaml", "--json"]) == Exit.NEGATIVE
