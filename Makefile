@@ -11,7 +11,7 @@ PYTEST_FLAGS ?=
 TORCH_FLAGS ?=
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test test-all lint format bench clean
+.PHONY: help install demo test test-all lint format bench check-file clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,8 +31,8 @@ demo: install  ## start a service, tune a small network on real data, print the 
 test: install  ## the tests that need pip alone, within ten minutes
 	$(BIN)/pytest -m 'not gpu and not full' $(PYTEST_FLAGS)
 
-# Also fetches, into .generators, what makes clients from openapi.json, and into .browser a
-# browser; Node is brought along.
+# Also fetches, into .generators, what makes clients from openapi.json, into .browser a browser,
+# and into .exports the frameworks that exports are for; Node is brought along.
 test-all: install  ## every test; those for a GPU are skipped where there is none
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
@@ -52,6 +52,9 @@ bench: install  ## measure speed and memory, side by side with what people write
 		echo "== $$bench"; $(BIN)/python "$$bench"; \
 	done
 
+check-file: install  ## build dist/batchscout-check.pyz, the check as one file
+	$(BIN)/python scripts/build-check dist/batchscout-check.pyz
+
 clean:  ## remove what was built, the environment included
-	rm -rf $(VENV) .generators .browser build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) .generators .browser .exports build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .import_linter_cache

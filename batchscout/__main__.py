@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
+from batchscout.check.arguments import Parser, add_arguments, add_server, duration
+from batchscout.check.lock import LOCK_NAME
 from batchscout.exits import Exit
 
 EXIT_CODES = """\
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="batchscout",
         description="Measure which batch size and learning rate train a model fastest.",
         epilog=EXIT_CODES,
@@ -56,6 +57,11 @@ def make_parser() -> argparse.ArgumentParser:
         commands.add_parser("estimate", help="predict which cards a training fits, without them")
     )
     _add_report(commands.add_parser("report", help="write all that a job has shown into one file"))
+    _add_export(commands.add_parser("export", help="write an answer in the words of a framework"))
+    _add_lock(commands.add_parser("lock", help="have a spec answered and lock the answer"))
+    add_arguments(
+        commands.add_parser("check", help="hold training configs against a locked answer")
+    )
     _add_keys(commands.add_parser("keys", help="say who may ask a service of this machine"))
     _add_doctor(commands.add_parser("doctor", help="report what this machine can do"))
     return parser
@@ -65,13 +71,23 @@ class _Version(argparse.Action):
     """Prints the installed version and ends the program."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
         sys.stdout.write(f"batchscout {metadata.version('batchscout')}\n")
         parser.exit()
 
 
 def _run(options: argparse.Namespace) -> Exit:
-    if options.command in {"tune", "study", "estimate"}:
+    if options.command == "check":
+        from batchscout.check.command import run_check
+
+        return run_check(options)
+    if options.command in {"tune", "study", "estimate", "lock"}:
         return _ask(options)
+    if options.command == "export":
+        from batchscout.commands.export import export
+
+        return export(options)
     if options.command == "report":
         from batchscout.commands.report import report
 
@@ -87,6 +103,7 @@ def _run(options: argparse.Namespace) -> Exit:
 
 def _ask(options: argparse.Namespace) -> Exit:
     from batchscout.commands import ask, operate, study
+    from batchscout.commands.lock import lock
 
     own = {"--data-dir": options.data_dir, "--file-root": options.file_root}
     own |= {"--code-root": options.code_root, "--allow-entrypoints": options.allow_entrypoints}
@@ -96,7 +113,7 @@ def _ask(options: argparse.Namespace) -> Exit:
                 f"{name} is for a service of our own: with --server, set it where that runs.\n"
             )
             return Exit.USAGE
-    commands = {"tune": ask.tune, "study": study.study, "estimate": ask.estimate}
+    commands = {"tune": ask.tune, "study": study.study, "estimate": ask.estimate, "lock": lock}
     return commands[options.command](options, operate.embedded)
 
 
@@ -168,6 +185,54 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("html", "md", "json"), help="as the file is called, else html"
     )
     parser.add_argument("--server", type=_address, metavar="URL", help="whom to ask (this machine)")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", nargs="?", help="id of a job that has an answer")
+    parser.add_argument("--lock", type=Path, metavar="FILE", help="read this lock, ask no service")
+    parser.add_argument(
+        "--format",
+        required=True,
+        metavar="FORMAT",
+        help="json, yaml, hf, accelerate, lightning, deepspeed, torchtitan, hydra, dotenv, "
+        "github or python",
+    )
+    parser.add_argument(
+        "--server", metavar="URL", type=_address, help="service to ask ($BATCHSCOUT_SERVER)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there, not to the screen")
+    parser.add_argument(
+        "--map",
+        action="append",
+        type=_named_key,
+        metavar="ROLE=KEY",
+        help="your own key, for hydra: learning_rate=optimizer.lr; may be repeated",
+    )
+
+
+def _named_key(text: str) -> tuple[str, str]:
+    role, mark, key = text.partition("=")
+    if not (role and mark and key):
+        raise argparse.ArgumentTypeError(f"{text!r} is no ROLE=KEY")
+    return role, key
+
+
+def _add_lock(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC.json", help="as for tune; - reads standard input")
+    parser.add_argument(
+        "--out", type=Path, default=Path(LOCK_NAME), metavar="FILE", help=f"({LOCK_NAME})"
+    )
+    add_server(parser)
+    parser.add_argument(
+        "--force", action="store_true", help="measure even what is locked, or was answered before"
+    )
+    parser.add_argument(
+        "--wait",
+        type=duration,
+        metavar="DURATION",
+        help="leave a job that takes longer, as 90s, 10m, 1h, and end with 75 (no end)",
+    )
+    _add_folders(parser)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

@@ -51,18 +51,33 @@ class AsyncClient:
         )
 
     async def create(
-        self, spec: Mapping[str, Any], *, force: bool = False, callback_url: str | None = None
+        self,
+        spec: Mapping[str, Any],
+        *,
+        force: bool = False,
+        callback_url: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Job:
         """Queue a job; see `batchscout.exchanges.create`."""
-        return await self._drive(exchanges.create(spec, force=force, callback_url=callback_url))
+        return await self._drive(
+            exchanges.create(
+                spec, force=force, callback_url=callback_url, idempotency_key=idempotency_key
+            )
+        )
 
     async def job(self, job_id: str) -> Job:
         """Look at a job as it is now; see `batchscout.exchanges.job`."""
         return await self._drive(exchanges.job(job_id))
 
-    async def wait(self, job_id: str, on_progress: OnProgress | None = None) -> Job:
+    async def wait(
+        self,
+        job_id: str,
+        on_progress: OnProgress | None = None,
+        *,
+        seconds_left: Callable[[], float] | None = None,
+    ) -> Job:
         """Follow a job until it has ended; see `batchscout.exchanges.wait`."""
-        return await self._drive(exchanges.wait(job_id, on_progress))
+        return await self._drive(exchanges.wait(job_id, on_progress, seconds_left=seconds_left))
 
     async def events(self, job_id: str) -> AsyncIterator[Event]:
         """Follow a job and its trials until it has ended, over broken connections too.
@@ -106,6 +121,10 @@ class AsyncClient:
     async def recommendation(self, job_id: str) -> Answer:
         """Fetch a job's answer; see `batchscout.exchanges.recommendation`."""
         return await self._drive(exchanges.recommendation(job_id))
+
+    async def export(self, job_id: str, format_name: str) -> str:
+        """Fetch a job's answer for a framework; see `batchscout.exchanges.export`."""
+        return await self._drive(exchanges.export(job_id, format_name))
 
     async def report(self, job_id: str, form: str = "html") -> str:
         """Fetch a job's report; see `batchscout.exchanges.report`."""

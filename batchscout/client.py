@@ -59,18 +59,33 @@ class Client:
         )
 
     def create(
-        self, spec: Mapping[str, Any], *, force: bool = False, callback_url: str | None = None
+        self,
+        spec: Mapping[str, Any],
+        *,
+        force: bool = False,
+        callback_url: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Job:
         """Queue a job; see `batchscout.exchanges.create`."""
-        return self._drive(exchanges.create(spec, force=force, callback_url=callback_url))
+        return self._drive(
+            exchanges.create(
+                spec, force=force, callback_url=callback_url, idempotency_key=idempotency_key
+            )
+        )
 
     def job(self, job_id: str) -> Job:
         """Look at a job as it is now; see `batchscout.exchanges.job`."""
         return self._drive(exchanges.job(job_id))
 
-    def wait(self, job_id: str, on_progress: OnProgress | None = None) -> Job:
+    def wait(
+        self,
+        job_id: str,
+        on_progress: OnProgress | None = None,
+        *,
+        seconds_left: Callable[[], float] | None = None,
+    ) -> Job:
         """Follow a job until it has ended; see `batchscout.exchanges.wait`."""
-        return self._drive(exchanges.wait(job_id, on_progress))
+        return self._drive(exchanges.wait(job_id, on_progress, seconds_left=seconds_left))
 
     def events(self, job_id: str) -> Iterator[Event]:
         """Follow a job and its trials until it has ended, over broken connections too.
@@ -118,6 +133,10 @@ class Client:
     def report(self, job_id: str, form: str = "html") -> str:
         """Fetch a job's report; see `batchscout.exchanges.report`."""
         return self._drive(exchanges.report(job_id, form))
+
+    def export(self, job_id: str, format_name: str) -> str:
+        """Fetch a job's answer for a framework; see `batchscout.exchanges.export`."""
+        return self._drive(exchanges.export(job_id, format_name))
 
     def tune(
         self,

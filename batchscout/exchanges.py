@@ -45,7 +45,11 @@ OnProgress: TypeAlias = Callable[[Job], None]
 
 
 def create(
-    spec: Mapping[str, Any], *, force: bool = False, callback_url: str | None = None
+    spec: Mapping[str, Any],
+    *,
+    force: bool = False,
+    callback_url: str | None = None,
+    idempotency_key: str | None = None,
 ) -> Exchange[Job]:
     """Queue a job. It is queued once, even where the reply is lost and the request sent again.
 
@@ -53,9 +57,11 @@ def create(
         spec: The request, as plain JSON.
         force: Have it measured even where the same request was answered before.
         callback_url: Where the service sends a signed message when the job has ended.
+        idempotency_key: The same request under the same key leads to the same job, also from
+            another process; a key of this call alone by default.
 
     Returns:
-        The queued job.
+        The queued job, or the one that the key has led to before.
 
     Raises:
         Refused: The spec has to change, or a key is needed.
@@ -64,7 +70,7 @@ def create(
     query: dict[str, str | int | float] = {"force": "true"} if force else {}
     if callback_url is not None:
         query["callback_url"] = callback_url
-    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
     call = call_of("POST", JOBS, query=query, headers=headers, body=dict(spec))
     reply, _ = yield from once(call)
     return Job.read(json_of(unless_error(reply)))
@@ -86,36 +92,43 @@ def job(job_id: str) -> Exchange[Job]:
     return Job.read(json_of(reply))
 
 
-def wait(job_id: str, on_progress: OnProgress | None = None) -> Exchange[Job]:
-    """Follow a job until it has ended.
+def wait(
+    job_id: str,
+    on_progress: OnProgress | None = None,
+    *,
+    seconds_left: Callable[[], float] | None = None,
+) -> Exchange[Job]:
+    """Follow a job until it has ended, or for as long as is left.
 
     Args:
         job_id: The job.
         on_progress: Called with the job each time that it has changed.
+        seconds_left: How much longer to wait, asked anew before each call; None for no end.
 
     Returns:
-        The job in its terminal state.
+        The job in its terminal state, or as it is when nothing is left.
 
     Raises:
         Refused: There is no such job.
     """
-    call = call_of("GET", address_of(job_id))
+    call, seen = call_of("GET", address_of(job_id)), None
     while True:
         reply = yield from ask(call)
-        if reply.status != HTTP_NOT_MODIFIED:
+        if reply.status != HTTP_NOT_MODIFIED or seen is None:
             seen = Job.read(json_of(reply))
             if on_progress is not None:
                 on_progress(seen)
-            if seen.is_terminal:
-                return seen
+        left = LONG_POLL_SECONDS if seconds_left is None else seconds_left()
+        if seen.is_terminal or left <= 0.0:
+            return seen
         etag = reply.headers.get("etag")
         if etag is None:  # an intermediary took it away: polling without it must not spin
-            yield Rest(seconds=1.0)
+            yield Rest(seconds=min(1.0, left))
             continue
         call = call_of(
             "GET",
             address_of(job_id),
-            query={"wait": LONG_POLL_SECONDS},
+            query={"wait": min(LONG_POLL_SECONDS, left)},
             headers={"If-None-Match": etag},
             timeout_seconds=LONG_POLL_SECONDS + REPLY_SECONDS,
         )
@@ -239,6 +252,30 @@ def report(job_id: str, form: str) -> Exchange[str]:
     query = {"format": form}
     call = call_of("GET", f"{address_of(job_id)}/report", query=query, headers={"Accept": "*/*"})
     return (yield from ask(call)).content.decode()
+
+
+def export(job_id: str, format_name: str) -> Exchange[str]:
+    """Fetch the answer of a job in the words of a framework.
+
+    Args:
+        job_id: The job.
+        format_name: As the service lists them: `hf`, `deepspeed`, `dotenv` and others.
+
+    Returns:
+        Text to be saved or pasted.
+
+    Raises:
+        Refused: There is no such format or job, or the job has no answer.
+        UnexpectedAnswer: What answers there does not speak UTF-8.
+    """
+    query = {"format": format_name}
+    accepted = {"Accept": "*/*"}
+    address = f"{address_of(job_id)}/recommendation"
+    reply = yield from ask(call_of("GET", address, query=query, headers=accepted))
+    try:
+        return reply.content.decode()
+    except UnicodeDecodeError as error:
+        raise UnexpectedAnswer("what answers there does not speak UTF-8") from error
 
 
 def tune(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from batchscout.__main__ import make_parser
-from batchscout.client import KEY_VARIABLE
+from batchscout.connection import KEY_VARIABLE
 from service.api.examples import DIGITS
 from service.settings import PREFIX, Settings
 from tuner.spec import StudySpec, TuningSpec

@@ -49,7 +49,16 @@ def test_the_client_half_is_light(module: str) -> None:
     assert not loaded_by(module) & (HEAVY | SERVER)
 
 
-@pytest.mark.parametrize("module", ["tuner.records", "tuner.curve", "tuner.errors", "tuner.places"])
+def test_a_check_loads_the_standard_library_alone() -> None:
+    """Without a YAML file and without a service nothing is loaded that could be missing."""
+    loaded = loaded_by("batchscout.check.command")
+    assert not loaded & (HEAVY | SERVER | {"httpx", "rich", "yaml"})
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["tuner.records", "tuner.curve", "tuner.errors", "tuner.places", "tuner.exports.registry"],
+)
 def test_the_records_need_the_standard_library_alone(module: str) -> None:
     """Requests and results can be read and written where neither torch nor pydantic is."""
     foreign = HEAVY | SERVER - {"tuner"} | {"httpx"}

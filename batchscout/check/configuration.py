@@ -39,7 +39,8 @@ class Place:
     """Where a value stands in a file.
 
     Args:
-        key: The way to it, for people: `train.per_device_batch`, `TrainingArguments(learning_rate)`.
+        key: The way to it, for people: `train.per_device_batch`, or
+            `TrainingArguments(learning_rate)`.
         line: From 1.
         column: From 1, in characters.
         start: Offset of the value's first character in the text.

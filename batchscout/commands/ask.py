@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TextIO, TypeAlias
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.console import Console
 from batchscout.client import Client
 from batchscout.commands.answer_page import print_answer
 from batchscout.commands.estimate_page import print_estimate
+from batchscout.commands.interrupts import termination_interrupts
 from batchscout.commands.problem_text import problem_text
 from batchscout.commands.spec_file import UnreadableSpec, read_spec
 from batchscout.commands.watching import Watcher, make_watcher
@@ -107,7 +107,7 @@ def asking(
         return say(str(error), Exit.USAGE)
     service = nullcontext(options.server) if options.server else open_service(options)
     try:
-        with _termination_interrupts(), service as url, Client(url) as client:
+        with termination_interrupts(), service as url, Client(url) as client:
             return ask(client, spec)
     except KeyboardInterrupt:
         return say("Interrupted: there is no answer.", Exit.UNTOLD)
@@ -180,15 +180,3 @@ def say(sentence: str, code: Exit, *, stream: TextIO | None = None) -> Exit:
     """Write one sentence to standard error, or elsewhere, and hand the exit code on."""
     (stream or sys.stderr).write(sentence + "\n")
     return code
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP do what Ctrl-C does, so that what was started is stopped."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Query, Response, status
 
 from service.admission import admit
 from service.api import parameters
@@ -14,11 +14,13 @@ from service.api.dependencies import StrictBody, Wired
 from service.api.event_stream import EventStream
 from service.api.events import TELLS, shown_stream
 from service.api.examples import DIGITS
+from service.api.exported import bodies, exported
 from service.api.parameters import Cursor, IfNoneMatch, InState, JobId, LastEventId, Limit, Wait
 from service.api.responses import problems
 from service.api.security import Known
 from service.schemas import Trial, TrialPage, TuningJob, TuningJobPage
 from service.store.tables import JobKind
+from tuner.exports.registry import FormatName
 from tuner.recommendation import Recommendation
 
 router = APIRouter(prefix="/v1/tuning-jobs", tags=["tuning jobs"])
@@ -36,6 +38,17 @@ id: 7
 data: {"id": "tj_3f1c", "state": "running", "stage": "race", "revision": 7}
 
 """
+
+InFormat = Annotated[
+    FormatName,
+    Query(
+        alias="format",
+        description=(
+            "`json` is the answer itself. The others are the numbers in the words of a framework, "
+            "as text to be pasted or saved; what each maps to is in `docs/exports.md`."
+        ),
+    ),
+]
 
 
 @router.post(
@@ -132,16 +145,23 @@ def list_trials(
 
 @router.get(
     "/{job_id}/recommendation",
-    responses=problems(
-        "tuning_job_not_found", "no_recommendation", "not_finished", "incompatible_upgrade"
-    ),
+    responses={
+        200: {"content": bodies()},
+        **problems(
+            "tuning_job_not_found", "no_recommendation", "not_finished", "incompatible_upgrade"
+        ),
+    },
+    response_model=Recommendation,
 )
-def get_recommendation(job_id: JobId, parts: Wired, caller: Known) -> Recommendation:
-    """Read the answer of a job that has succeeded."""
+def get_recommendation(
+    job_id: JobId, parts: Wired, caller: Known, in_format: InFormat = "json"
+) -> Recommendation | Response:
+    """Read the answer of a job that has succeeded, in its own words or in a framework's."""
     job = JOBS.find(job_id, parts, caller)
     if job.answer is None:
         raise JOBS.no_answer(job, "no_recommendation")
-    return readable(Recommendation, job.answer, job)
+    answer = readable(Recommendation, job.answer, job)
+    return answer if in_format == "json" else exported(answer, in_format)
 
 
 @router.get(

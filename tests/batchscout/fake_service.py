@@ -27,6 +27,7 @@ class FakeService:
         self.specs: list[Any] = []
         self.paths: list[str] = []
         self.findings: dict[str, Any] = {}
+        self.keys: list[str | None] = []
 
     def create(self, spec: Any) -> tuple[int, dict[str, Any]]:
         """Queue a job, or refuse the request."""
@@ -65,6 +66,7 @@ def serving(service: FakeService) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             service.paths.append(self.path)
+            service.keys.append(self.headers.get("Idempotency-Key"))
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             cancels = self.path.endswith("/cancel")
             self._reply(*(service.cancel() if cancels else service.create(json.loads(body))))

@@ -1,0 +1,1 @@
+"""Which value of a file plays which role, framework by framework."""

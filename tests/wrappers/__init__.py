@@ -1,0 +1,1 @@
+"""What wraps the check: the action, the hook, the one file."""
