@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batchscout import exchanges
+from batchscout import asking
 from batchscout.__main__ import main
 from batchscout.exits import Exit
 from tests.batchscout.check.records import SPEC, answer, write_lock
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BATCHSCOUT_SERVER", raising=False)
-    monkeypatch.setattr(exchanges, "RESTS_SECONDS", (0.0,))
+    monkeypatch.setattr(asking, "RESTS_SECONDS", (0.0,))
     return tmp_path
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchscout import exchanges
+from batchscout import asking
 from batchscout.__main__ import main
 from batchscout.check.digest import digest
 from batchscout.exits import Exit
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     monkeypatch.setenv("BATCHSCOUT_KEY", KEY)
-    monkeypatch.setattr(exchanges, "RESTS_SECONDS", (0.0,))
+    monkeypatch.setattr(asking, "RESTS_SECONDS", (0.0,))
     return tmp_path
 
 
