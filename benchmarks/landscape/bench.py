@@ -1,6 +1,6 @@
 """A landscape of 51 x 51 points by the way that a study takes, beside the plain loop.
 
-    python benchmarks/landscape/bench.py [--points 51] [--rounds 3] [--accelerator cpu]
+    python benchmarks/landscape/bench.py [--model cnn] [--points 51] [--rounds 3]
 
 The plain loop puts the model at one point after the other and evaluates the fixed set in passes
 of 128 samples. The study's way finds out on the first points whether larger passes or stacked
@@ -183,22 +183,27 @@ def stacked(plane: Plane, points: Sequence[Point], device: torch.device) -> dict
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--points", type=int, default=51)
+    parser.add_argument("--model", choices=list(MODELS), help="the one model to look at")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--accelerator", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--out", type=Path, default=RESULT)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    rows = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name in MODELS:
-            bench = set_up(workload(name, asked.accelerator), Places(artifacts=Path(folder)))
-            rows[name] = compare(bench, asked.points, asked.rounds)
-            print(json.dumps({name: rows[name]}), flush=True)
-    report: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
-    report |= {"bench": "landscape", "command": "python benchmarks/landscape/bench.py"}
     device = torch.cuda.get_device_name() if asked.accelerator == "cuda" else "cpu, one thread"
-    report[asked.accelerator] = {"machine": machine_facts(), "device": device, "models": rows}
-    asked.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [asked.model] if asked.model else MODELS:
+            bench = set_up(workload(name, asked.accelerator), Places(artifacts=Path(folder)))
+            row = compare(bench, asked.points, asked.rounds)
+            print(json.dumps({name: row}), flush=True)
+            write(asked.out, f"{asked.accelerator}, {name}", {"device": device, **row})
+
+
+def write(path: Path, key: str, row: Mapping[str, Any]) -> None:
+    """Put a model's row into the results; those of other models and devices are kept."""
+    report: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    report |= {"bench": "landscape", "command": "python benchmarks/landscape/bench.py"}
+    report[key] = {"machine": machine_facts(), **row}
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """What one sharpness measurement of a digits CNN costs: seconds and gradient evaluations.
 
-    python benchmarks/sharpness/bench.py [--only cost|curvature] [--rounds 5] [--out FILE]
+    python benchmarks/sharpness/bench.py [--only PART] [--rounds 5] [--out FILE]
 
 `cost` trains a small convolutional network on scikit-learn's digits for some hundred steps and
-measures each part on 1,024 samples on one core. `curvature` holds eigenvalues, trace and phi
-against what is exact and beside PyHessian (see `curvature.py`). Both write medians as JSON; the
-other's are kept.
+measures each part on 1,024 samples on one core. The other parts hold eigenvalues, trace and phi
+against what is exact and beside PyHessian (see `curvature.py`). All write medians as JSON; those
+of parts that are not run are kept.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _processor() -> str:
 def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["cost", "curvature"])
+    parser.add_argument("--only", choices=["cost", *curvature.PARTS])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULT)
     asked = parser.parse_args()
@@ -191,8 +191,9 @@ def main() -> None:
     report: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     if asked.only in {None, "cost"}:
         report |= {"machine": machine()} | measured()
-    if asked.only in {None, "curvature"}:
-        report["curvature"] = {"machine": machine_facts(), **curvature.measured(asked.rounds)}
+    for part, measure in curvature.PARTS.items():
+        if asked.only in {None, part}:
+            report[part] = {"machine": machine_facts(), "found": measure(asked.rounds)}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
