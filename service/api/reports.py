@@ -28,12 +28,20 @@ Format = Annotated[
     ),
 ]
 
+_BEGINNINGS: Final[dict[ReportFormat, Any]] = {
+    ReportFormat.HTML: '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
+    ReportFormat.MD: "# Tuning job tj_3f1c\n",
+    ReportFormat.JSON: {"kind": "tuning", "job_id": "tj_3f1c"},
+}
+"""How each format begins; whole reports are long."""
+
 _REPORT: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The report, of what is known when it is asked for.",
         "content": {
             media.partition(";")[0]: {
-                "schema": {"type": "object" if form is ReportFormat.JSON else "string"}
+                "schema": {"type": "object" if form is ReportFormat.JSON else "string"},
+                "examples": {"beginning": {"summary": "How it begins", "value": _BEGINNINGS[form]}},
             }
             for form, media in MEDIA_TYPES.items()
         },
