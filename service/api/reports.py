@@ -30,7 +30,7 @@ Format = Annotated[
 
 _BEGINNINGS: Final[dict[ReportFormat, Any]] = {
     ReportFormat.HTML: '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-    ReportFormat.MD: "# Tuning job tj_3f1c\n",
+    ReportFormat.MARKDOWN: "# Tuning job tj_3f1c\n",
     ReportFormat.JSON: {"kind": "tuning", "job_id": "tj_3f1c"},
 }
 """How each format begins; whole reports are long."""
