@@ -195,7 +195,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FORMAT",
         help="json, yaml, hf, accelerate, lightning, deepspeed, torchtitan, hydra, dotenv, "
-        "github or python",
+        "github or python; optuna writes the runs of a job as a study",
     )
     parser.add_argument(
         "--server", metavar="URL", type=_address, help="service to ask ($BATCHSCOUT_SERVER)"

@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,11 +18,15 @@ from batchscout.exits import Exit
 from batchscout.origin import ForeignPackage, check_origin
 
 if TYPE_CHECKING:
+    from batchscout.client import Client
     from tuner.exports.format import Written
 
 SERVER_VARIABLE: Final = "BATCHSCOUT_SERVER"
 ENDED: Final = {"not_finished": Exit.LATER, "no_recommendation": Exit.UNTOLD}
 """Refusals that are no mistake: there is no answer yet, or there will be none."""
+
+OPTUNA: Final = "optuna"
+"""The one format that is no text: a job's runs as a study, in a file that Optuna opens."""
 
 
 class CannotExport(Exception):
@@ -48,6 +53,9 @@ def export(options: argparse.Namespace) -> Exit:
         answer; LATER where nobody answers or the job has not ended.
     """
     try:
+        if options.format == OPTUNA:
+            _write_study(options)
+            return Exit.OK
         written = _write(_answer(options), options)
         _put(written.text, options.out)
     except CannotExport as error:
@@ -70,6 +78,17 @@ def _answer(options: argparse.Namespace) -> object:
 
 
 def _asked(options: argparse.Namespace) -> object:
+    try:
+        with _service(options) as client:
+            return json.loads(client.export(options.job, "json"))
+    except ValueError as error:
+        message = "Cannot tell: what answers there does not speak JSON"
+        raise CannotExport(message, Exit.UNTOLD) from error
+
+
+@contextmanager
+def _service(options: argparse.Namespace) -> Iterator[Client]:
+    """Ask a service, and say what went wrong in a sentence and a code."""
     # Who exports from a lock needs no client, which is slow to load.
     from batchscout.client import DEFAULT_URL, Client  # noqa: PLC0415 - as said
 
@@ -79,7 +98,7 @@ def _asked(options: argparse.Namespace) -> object:
         raise CannotExport(message, Exit.USAGE)
     try:
         with Client(url) as client:
-            return json.loads(client.export(options.job, "json"))
+            yield client
     except Refused as error:
         code = ENDED.get(error.problem.code, Exit.USAGE)
         raise CannotExport(f"Refused: {problem_text(error.problem)}", code) from error
@@ -87,9 +106,28 @@ def _asked(options: argparse.Namespace) -> object:
         raise CannotExport(f"Try later: {error}", Exit.LATER) from error
     except BatchscoutError as error:
         raise CannotExport(f"Cannot tell: {error}", Exit.UNTOLD) from error
-    except ValueError as error:
-        message = "Cannot tell: what answers there does not speak JSON"
-        raise CannotExport(message, Exit.UNTOLD) from error
+
+
+def _write_study(options: argparse.Namespace) -> None:
+    """Write a job's runs for Optuna's own tools."""
+    from batchscout.commands.export_optuna import export_optuna  # noqa: PLC0415 - needs the client
+    from batchscout.optuna_study import OptunaMissing  # noqa: PLC0415 - as above
+
+    if options.job is None or options.lock is not None or options.map:
+        message = f"--format {OPTUNA} takes a job, and neither --lock nor --map."
+        raise CannotExport(message, Exit.USAGE)
+    if options.out is None:
+        message = f"--format {OPTUNA} is an SQLite file: name it with --out FILE."
+        raise CannotExport(message, Exit.USAGE)
+    try:
+        with _service(options) as client:
+            runs = export_optuna(client, options.job, options.out)
+    except OptunaMissing as error:
+        raise CannotExport(f"Cannot tell: {error}", Exit.UNTOLD) from error
+    except OSError as error:
+        message = f"{options.out} cannot be written: {error.strerror or error}"
+        raise CannotExport(message, Exit.USAGE) from error
+    sys.stderr.write(f"{runs} runs as the study {options.job} in sqlite:///{options.out}\n")
 
 
 def _write(answer: object, options: argparse.Namespace) -> Written:
@@ -105,6 +143,7 @@ def _write(answer: object, options: argparse.Namespace) -> Written:
 
     if options.format not in registry.FORMATS:
         listed = "\n".join(f"  {one.name:<11} {one.summary}" for one in registry.FORMATS.values())
+        listed += f"\n  {OPTUNA:<11} runs of a job as a study of Optuna, in an SQLite file"
         message = f"There is no format {options.format!r}. There are:\n{listed}"
         raise CannotExport(message, Exit.USAGE)
     keys: Mapping[str, Any] = dict(options.map or ())

@@ -1,23 +1,18 @@
-"""An answer in forms that can be copied: one function and one line for each."""
+"""An answer in forms that can be copied: in the words of every framework, and as a command."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from tuner.exports.registry import FORMATS, export
 from tuner.recommendation import Recommendation
 
-KNOBS: Final = (
-    "micro_batch_size",
-    "gradient_accumulation_steps",
-    "data_parallel_size",
-    "global_batch_size",
-    "learning_rate",
-)
-"""What people set in their own training."""
+WHOLE: Final = "json"
+"""The format that is the answer itself: too long to be copied from a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,34 +45,27 @@ class ExportShown:
     text: str
 
 
-Write: TypeAlias = Callable[[Source], str]
-
-
-def as_json(source: Source) -> str:
-    """Write the knobs as one JSON object."""
-    return json.dumps({name: getattr(source.answer, name) for name in KNOBS}, indent=2)
-
-
-def as_command(source: Source) -> str:
-    """Write the command that asks the same again."""
-    spec = json.dumps(source.spec, ensure_ascii=False)
-    return f"printf '%s' {shlex.quote(spec)} > spec.json\nbatchscout tune spec.json"
-
-
-EXPORTS: Final[Mapping[str, tuple[str, Write]]] = {
-    "json": ("JSON", as_json),
-    "command": ("Command line", as_command),
-}
-"""By name: title and function."""
-
-
 def exports_of(source: Source) -> tuple[ExportShown, ...]:
     """Write an answer in every form.
 
     Args:
         source: Whence.
     """
-    return tuple(
-        ExportShown(name=name, title=title, text=write(source))
-        for name, (title, write) in EXPORTS.items()
-    )
+    answer = source.answer.model_dump(mode="json")
+    written = [
+        ExportShown(
+            name=one.name,
+            title=f"{one.name}: {one.summary}",
+            text=export(answer, one.name).text,
+        )
+        for one in FORMATS.values()
+        if one.name != WHOLE
+    ]
+    command = ExportShown(name="command", title="the command that asks it", text=_command(source))
+    return (*written, command)
+
+
+def _command(source: Source) -> str:
+    """Write the command that asks the same again."""
+    spec = json.dumps(source.spec, ensure_ascii=False)
+    return f"printf '%s' {shlex.quote(spec)} > spec.json\nbatchscout tune spec.json"

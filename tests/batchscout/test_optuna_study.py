@@ -14,6 +14,9 @@ import httpx
 import optuna
 import pytest
 
+from batchscout.__main__ import main
+from batchscout.client import Client
+from batchscout.exits import Exit
 from batchscout.optuna_study import OptunaMissing, write_optuna_study
 from service.report import ReportFormat, write_report
 from tests.service.evidence.gathered import ended_tuning
@@ -70,6 +73,29 @@ def test_a_study_that_is_there_is_replaced_as_a_whole(tmp_path: Path) -> None:
     written(path)
     assert path.read_bytes().startswith(b"SQLite format 3")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_command_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`batchscout export JOB --format optuna` fetches the job's evidence and says what it wrote."""
+    whole, path = report(), tmp_path / "study.db"
+
+    class Fake(Client):
+        def __init__(self, url: str) -> None:
+            reply = httpx.Response(200, json=whole)
+            super().__init__(url, transport=httpx.MockTransport(lambda _: reply))
+
+    monkeypatch.setattr("batchscout.client.Client", Fake)
+    command = ["export", whole["job_id"], "--format", "optuna"]
+    assert main([*command, "--out", str(path)]) == Exit.OK
+    assert f"{len(whole['runs'])} runs" in capsys.readouterr().err
+    assert path.read_bytes().startswith(b"SQLite format 3")
+    assert main(command) == Exit.USAGE
+    assert "--out" in capsys.readouterr().err
+    assert main(["export", "--lock", "x", "--format", "optuna", "--out", "y"]) == Exit.USAGE
+    assert main([*command, "--out", str(tmp_path / "no" / "folder.db")]) == Exit.USAGE
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_without_optuna_the_way_out_is_said(
