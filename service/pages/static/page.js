@@ -176,6 +176,13 @@
     say(`${rows.length} more trials are shown.`);
   }
 
+  // Plotly clears some styles as attributes, which the policy forbids; as properties it may.
+  const set = SVGElement.prototype.setAttribute;
+  SVGElement.prototype.setAttribute = function (name, value) {
+    if (name === "style") this.style.cssText = value;
+    else set.call(this, name, value);
+  };
+
   // ---- figures -----------------------------------------------------------------------------
 
   let drawnAt = 0, library = null;
