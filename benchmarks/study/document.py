@@ -25,19 +25,22 @@ DIGITS: Final = 5
 """Significant digits of a number; its scatter over seeds begins long before."""
 
 
-def write(subject: Subject, study: Study, journal: Journal, folder: Path) -> dict[str, Any]:
+def write(
+    subject: Subject, study: Study, journal: Journal, patience: dict[str, Any], folder: Path
+) -> dict[str, Any]:
     """Write the document of a finished study, and its picture where there is matplotlib.
 
     Args:
         subject: What was studied.
         study: At its end.
         journal: What it has measured.
+        patience: What more patience changes.
         folder: Where to.
 
     Returns:
         The document.
     """
-    document = document_of(subject, study, journal)
+    document = document_of(subject, study, journal, patience)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"study-{subject.name}.json"
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -46,7 +49,9 @@ def write(subject: Subject, study: Study, journal: Journal, folder: Path) -> dic
     return document
 
 
-def document_of(subject: Subject, study: Study, journal: Journal) -> dict[str, Any]:
+def document_of(
+    subject: Subject, study: Study, journal: Journal, patience: dict[str, Any]
+) -> dict[str, Any]:
     """Put the document together; see `write`."""
     assert study.answer is not None  # noqa: S101  (the caller drove it to its end)
     findings = study.answer.model_dump(mode="json")
@@ -66,6 +71,7 @@ def document_of(subject: Subject, study: Study, journal: Journal) -> dict[str, A
         "verdicts": dict(Counter(claim["verdict"] for claim in claims)),
         "beside_the_published": _rounded(compared(study)),
         "best_rates": best_rates(study),
+        "patience": _rounded(patience),
         "claims": _rounded(claims),
         "findings": _rounded(findings),
         "left_out": f"Curves hold {MAX_POINTS + 3} points at most, spread evenly over the epochs "

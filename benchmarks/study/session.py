@@ -10,6 +10,7 @@ from typing import Final
 
 from benchmarks.study.document import write
 from benchmarks.study.journal import Journal
+from benchmarks.study.patience import patient
 from benchmarks.study.subjects import Subject
 from tuner.drive import CPU, drive
 from tuner.measuring.dispatch import Measuring
@@ -68,7 +69,8 @@ def studied(call: Call) -> None:
         for _ in range(call.retime):
             _time_again(study, journal, measure)
         study = _driven(call, journal, measure)
-    write(call.subject, study, journal, call.results)
+    through = journal.through(_told(measure), ends_at=call.ends_at)
+    write(call.subject, study, journal, patient(study, through), call.results)
 
 
 def _driven(call: Call, journal: Journal, measure: Measure) -> Study:

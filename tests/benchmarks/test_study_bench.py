@@ -16,6 +16,7 @@ from benchmarks.study import gpu
 from benchmarks.study.comparison import best_rates, compared
 from benchmarks.study.document import MAX_POINTS, document_of, thinned
 from benchmarks.study.journal import Journal, OutOfTime, key_of, quietest
+from benchmarks.study.patience import FACTOR, patient
 from benchmarks.study.published import ROWS
 from benchmarks.study.subjects import (
     CONTEXT,
@@ -142,6 +143,19 @@ def test_a_study_without_the_scaled_rate_says_so() -> None:
     assert all(row["as_published"] == "cannot be told" and row["why_not"] for row in rows)
 
 
+def test_more_patience_trains_the_same_arms_again() -> None:
+    """Both ends train at one rate, three times as patient; in this world that changes nothing."""
+    world = StudyWorld(loss_power=0.2)
+    study = drive(Study(make_study()), measure=world.measure, timeout_seconds=1e9)
+    again = StudyWorld(loss_power=0.2)
+    found = patient(study, again.measure)
+    runs = [request for request in again.requests if isinstance(request, StudyRun)]
+    assert {run.global_batch_size for run in runs} == {16, 256}
+    assert {run.patience_epochs for run in runs} == {FACTOR * study.job.spec.patience_epochs}
+    assert found["with_more"]["log_ratio"] == pytest.approx(0.2 * math.log(16))
+    assert found["with_more"]["loss"] == found["as_in_the_study"]["loss"]
+
+
 def test_best_rates_are_of_the_batch() -> None:
     """Where heat lowers the loss every batch does best at the highest rate it can take."""
     found = {one["batch_size"]: one["learning_rate"] for one in best_rates(seen(loss_power=0.5))}
@@ -164,7 +178,7 @@ def test_the_document_says_what_was_asked_and_how_busy_it_was(tmp_path: Path) ->
     journal = Journal(tmp_path / "journal.jsonl")
     study = study_of(spec, StudyWorld(hottest=8.0), journal, math.inf)
     subject = Subject(name="x", title="y", command="z", spec=spec, write=lambda _folder: None)
-    document = document_of(subject, study, journal)
+    document = document_of(subject, study, journal, {})
     assert document["load"]["lowest"] <= document["load"]["highest"]
     assert document["timings"][0]["step_milliseconds"]
     assert sum(document["verdicts"].values()) == len(document["claims"])
