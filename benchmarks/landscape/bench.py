@@ -6,7 +6,8 @@ The plain loop puts the model at one point after the other and evaluates the fix
 of 128 samples. The study's way finds out on the first points whether larger passes or stacked
 weights are faster; its trial is in its time. Both take turns. Stated is the ratio of seconds,
 plain loop over the study's way: above 1 the study's way is faster; and how far their values are
-apart. Stacked weights alone are timed too, to show what they would have cost.
+apart. Processor seconds are compared beside the wall's, since they hardly depend on what else a
+machine does. Stacked weights alone are timed too, to show what they would have cost.
 """
 
 from __future__ import annotations
@@ -97,12 +98,13 @@ def minimiser_of(bench: Workbench) -> str:
     return result.minimiser
 
 
-def timed(device: torch.device, work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(device: torch.device, work: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Work, and return wall seconds, processor seconds and the value."""
     synchronize(device)
-    began = time.perf_counter()
+    wall, processor = time.perf_counter(), time.process_time()
     value = work()
     synchronize(device)
-    return time.perf_counter() - began, value
+    return time.perf_counter() - wall, time.process_time() - processor, value
 
 
 def compare(bench: Workbench, points_per_axis: int, rounds: int) -> dict[str, Any]:
@@ -138,22 +140,26 @@ def in_turn(
     }
     losses_one_by_one(plane, points[:STACKED_POINTS], samples_per_pass=SAMPLES_PER_PASS)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    of_cpu: dict[str, list[float]] = {name: [] for name in ways}
     taken, apart = [], 0.0
     for number in range(rounds):
         values: dict[str, Any] = {}
         for name in sorted(ways, reverse=bool(number % 2)):
-            spent, values[name] = timed(device, ways[name])
+            spent, processor, values[name] = timed(device, ways[name])
             seconds[name].append(spent)
+            of_cpu[name].append(processor)
         losses, way = values["chosen"]
         taken.append({"way": way.kind, "width": way.width, "samples": way.samples_per_pass})
         differences = np.abs(np.array(losses) / np.array(values["plain"]) - 1.0)
         apart = max(apart, float(differences.max()))
     ratios = [p / c for p, c in zip(seconds["plain"], seconds["chosen"], strict=True)]
+    of_processor = [p / c for p, c in zip(of_cpu["plain"], of_cpu["chosen"], strict=True)]
     return {
         "plain_loop_seconds": round(statistics.median(seconds["plain"]), 3),
         "chosen_seconds": round(statistics.median(seconds["chosen"]), 3),
         "plain_over_chosen": round(statistics.median(ratios), 2),
         "ratios": [round(ratio, 2) for ratio in sorted(ratios)],
+        "of_processor_seconds": [round(ratio, 2) for ratio in sorted(of_processor)],
         "chosen": taken,
         "largest_relative_difference": float(f"{apart:.1e}"),
     }
@@ -163,6 +169,7 @@ def stacked(plane: Plane, points: Sequence[Point], device: torch.device) -> dict
     """Time stacked weights beside the plain loop on some of the points."""
     some = points[:STACKED_POINTS]
     rows = {}
+    on = 0 if device.type == "cuda" else 1  # processor seconds where the processor does the work
     for width in WIDTHS:
 
         def by_width(width: int = width) -> None:
@@ -172,10 +179,10 @@ def stacked(plane: Plane, points: Sequence[Point], device: torch.device) -> dict
                 )
 
         by_width()
-        together, _ = timed(device, by_width)
-        alone, _ = timed(
+        together = timed(device, by_width)[on]
+        alone = timed(
             device, lambda: losses_one_by_one(plane, some, samples_per_pass=SAMPLES_PER_PASS)
-        )
+        )[on]
         rows[f"{width} at once, plain_over_stacked"] = round(alone / together, 2)
     return rows
 

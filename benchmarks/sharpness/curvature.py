@@ -166,7 +166,7 @@ def against_dense(seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 def phi_over_starts(seeds: Sequence[int]) -> dict[str, Any]:
     """The same minimum, every random choice of the measure made anew."""
-    subject = convolutions(0, samples=128)
+    subject = perceptron(0)
     report: dict[str, Any] = {"model": subject.name, "starts": len(seeds)}
     for kind, dimensions in (
         ("whole_space", None),

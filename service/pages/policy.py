@@ -2,7 +2,8 @@
 
 Nothing comes from elsewhere and nothing inline runs or styles. Plotly keeps to that too: it adds
 its rules to a stylesheet that is there already (`base.html` gives one the id it looks for), and
-sets styles of elements through the object model, which the policy does not restrict.
+sets styles of elements through the object model, which the policy does not restrict; where it
+writes a style as an attribute, `page.js` makes a property of it. Heat maps are `data:` images.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.charts.chart import Chart, ChartTable
 from service.charts.drawing import axis, intervals, layout, number
-from service.charts.palette import BLUE, GREEN
+from service.charts.palette import BLUE, GREEN, GREY
 from service.evidence import TuningEvidence
 from tuner.recommendation import Candidate, Interval, Recommendation
 
@@ -74,7 +74,7 @@ def finalists(evidence: TuningEvidence) -> Chart | None:
                 "y": [one.called for one in drawn],
                 "text": [one.role for one in drawn],
                 "textposition": "top center",
-                "error_x": bars,
+                "error_x": bars | {"color": GREY},
                 "marker": {
                     "size": 11,
                     "color": [GREEN if one.role == "recommended" else BLUE for one in drawn],

@@ -97,7 +97,9 @@
       return say("This job was deleted.");
     }
     connection("ended", `Ended: ${state}`);
-    await swap($("main").dataset.live);
+    const { live } = $("main").dataset;
+    list(live, generation);
+    await swap(live);
     await figures();
   }
 
@@ -117,6 +119,7 @@
   async function swap(url) {
     const response = await get(url);
     if (response.status === 401) return open();
+    if (response.status === 404) return finish("deleted");
     if (!response.ok) return;
     const fresh = parse(await response.text());
     for (const part of fresh.querySelectorAll("[data-part]")) {
@@ -175,6 +178,13 @@
     rows[0]?.scrollIntoView({ block: "nearest" });
     say(`${rows.length} more trials are shown.`);
   }
+
+  // Plotly clears some styles as attributes, which the policy forbids; as properties it may.
+  const set = SVGElement.prototype.setAttribute;
+  SVGElement.prototype.setAttribute = function (name, value) {
+    if (name === "style") this.style.cssText = value;
+    else set.call(this, name, value);
+  };
 
   // ---- figures -----------------------------------------------------------------------------
 
@@ -341,13 +351,13 @@
   });
 
   async function list(url, mine) {
-    while (mine === generation) {
+    while (url && mine === generation) {
       await sleep(LIST);
       await visible();
       if (mine !== generation) return;
       try {
         await swap(url);
-        connection("none", "");
+        if ($("connection").dataset.state === "lost") connection("none", "");
       } catch {
         connection("lost", "Connection lost; trying again");
       }
@@ -358,7 +368,7 @@
     const main = $("main"), mine = generation += 1;
     if ($("door")) return sessionStorage.getItem(KEY) && open();
     if (main.dataset.active === "yes") follow(main, mine);
-    if (main.dataset.refresh) list(main.dataset.refresh, mine);
+    else list(main.dataset.refresh ?? main.dataset.live, mine);
     figures().catch(() => {});
   }
   start();

@@ -200,7 +200,7 @@ def test_a_stage_is_marked_with_what_it_measures(client: TestClient) -> None:
     part = client.get(f"{address}/live").text
     assert "<html" not in part
     parts = re.findall(r'id="(\w+)" data-part', part)
-    assert parts == ["progress", "outcome"]
+    assert parts == ["outcome", "progress"]
     assert all(f'id="{name}" data-part' in page for name in parts)
 
 

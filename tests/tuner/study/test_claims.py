@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from service.charts.figures import showing
 from tuner.deciding.study.claims import REGISTRY
 from tuner.deciding.study.claims.claim import MIN_SEEDS, SAID, Claim, Direction, judge, told
 from tuner.deciding.study.statistics import share_interval
+from tuner.records import Measurement, Request, TimingMeasurement
 from tuner.study_findings import ClaimFound
 from tuner.study_run import run_study
 
@@ -263,3 +265,48 @@ def test_on_the_edge_wrong_verdicts_are_as_rare_as_promised(code: str) -> None:
     for verdict in ("holds", "does_not_hold"):
         share = verdicts.count(verdict) / len(verdicts)
         assert share == pytest.approx(0.025, abs=3.0 * math.sqrt(0.025 * 0.975 / 4000))
+
+
+@pytest.mark.parametrize("code", ["scaling_reverses_time", "best_time_is_inside"])
+def test_calibrated_seconds_are_no_surer_than_their_step_times(code: str) -> None:
+    """Seeds that agree on a ratio of times do not make up for a machine that was busy."""
+    claim = next(claim for claim in REGISTRY if claim.code == code)
+    effects = tuple(0.2 + 0.001 * seed for seed in range(MIN_SEEDS))
+    effects = effects if claim.direction is Direction.MORE else tuple(-each for each in effects)
+    assert told(claim, effects, tested=1).verdict == "holds"
+    assert told(claim, effects, tested=1, timing_spread=0.02).verdict == "holds"
+    busy = told(claim, effects, tested=1, timing_spread=0.27)
+    assert busy.verdict == "cannot_be_told"
+    assert busy.low is not None
+    assert busy.high is not None
+    assert busy.high - busy.low > 4.0 * math.log1p(0.27)
+
+
+def intervals_of(spread: float) -> dict[str, tuple[float | None, float | None]]:
+    """The intervals of all claims where step times differ by so much between windows."""
+    world = StudyWorld(scatter=0.01, hottest=1.01)
+
+    def measure(request: Request) -> Measurement:
+        measured = world.measure(request)
+        if not isinstance(measured, TimingMeasurement):
+            return measured
+        passes = tuple(replace(one, spread=spread) for one in measured.passes)
+        return replace(measured, passes=passes)
+
+    found = run_study(make_study(figures=PLAIN, learning_rate=GRID), measure=measure)
+    return {claim.code: (claim.low, claim.high) for claim in found.claims}
+
+
+def test_a_busy_machine_costs_claims_about_time_alone() -> None:
+    """Where step times scatter, only intervals of ratios of calibrated seconds are wider."""
+    quiet, busy = intervals_of(0.0), intervals_of(0.3)
+    changed = {code for code, ends in quiet.items() if ends != busy[code]}
+    assert changed == {claim.code for claim in REGISTRY if claim.is_timed}
+
+
+def test_an_interval_ends_where_its_measure_does() -> None:
+    """A rank correlation is never said to be beyond one."""
+    claim = next(one for one in REGISTRY if one.code == "sharp_means_large_eigenvalues")
+    found = told(claim, (0.9, -0.9, 0.9, -0.9, 0.9), tested=30)
+    assert (found.low, found.high) == (-1.0, 1.0)
+    assert found.verdict == "cannot_be_told"

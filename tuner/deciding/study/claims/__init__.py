@@ -48,7 +48,9 @@ def judged(evidence: Evidence) -> tuple[ClaimFound, ...]:
     """
     effects = {claim.code: _effects(claim, evidence) for claim in REGISTRY}
     tested = sum(isinstance(found, tuple) and len(found) >= MIN_SEEDS for found in effects.values())
-    return tuple(_verdict(claim, effects[claim.code], tested) for claim in REGISTRY)
+    times = evidence.job.findings.timing
+    spread = times.spread if times is not None else 0.0
+    return tuple(_verdict(claim, effects[claim.code], tested, spread) for claim in REGISTRY)
 
 
 def _effects(claim: Claim, evidence: Evidence) -> tuple[float, ...] | CannotBeTold:
@@ -58,7 +60,9 @@ def _effects(claim: Claim, evidence: Evidence) -> tuple[float, ...] | CannotBeTo
         return reason
 
 
-def _verdict(claim: Claim, found: tuple[float, ...] | CannotBeTold, tested: int) -> ClaimFound:
+def _verdict(
+    claim: Claim, found: tuple[float, ...] | CannotBeTold, tested: int, timing_spread: float
+) -> ClaimFound:
     if isinstance(found, CannotBeTold):
         return untold(claim, str(found), tested)
-    return told(claim, found, tested)
+    return told(claim, found, tested, timing_spread=timing_spread)

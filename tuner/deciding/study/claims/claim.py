@@ -8,6 +8,7 @@ t interval at 1 - 0.05 / m, m being the number of claims of the study that can b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,6 +54,9 @@ class Claim:
         figure: Name of the figure that shows it.
         effects: One effect a seed; raises `CannotBeTold` where the study has none.
         is_share: Whether effects are yes (1) and no (0), whose mean is a share.
+        is_timed: Whether the effect is ln of a ratio of calibrated seconds. All seeds share the
+            step times, so that the scatter of seeds says nothing of their error.
+        bounds: Least and largest value that the effect can have; its interval ends there.
     """
 
     code: str
@@ -64,6 +68,8 @@ class Claim:
     figure: str
     effects: Callable[[Evidence], tuple[float, ...]]
     is_share: bool = False
+    is_timed: bool = False
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 def judge(low: float, high: float, direction: Direction, smallest: float) -> Verdict:
@@ -93,19 +99,25 @@ def judge(low: float, high: float, direction: Direction, smallest: float) -> Ver
     return "does_not_hold" if outside else "cannot_be_told"
 
 
-def told(claim: Claim, effects: tuple[float, ...], tested: int) -> ClaimFound:
+def told(
+    claim: Claim, effects: tuple[float, ...], tested: int, *, timing_spread: float = 0.0
+) -> ClaimFound:
     """Judge a claim by its effects.
 
     Args:
         claim: What is claimed.
         effects: One a seed.
         tested: Number of claims of this study that can be tested, this one included if it can.
+        timing_spread: Relative half-range of the step times between their windows. Both sides of
+            a ratio of times may be off by it, in opposite directions.
     """
     confidence = 1.0 - ERROR / max(1, tested)
     if len(effects) < 2:  # noqa: PLR2004  (no interval from one)
         effect = effects[0] if effects else None
         return _found(claim, "cannot_be_told", (effect, None, None), confidence, len(effects))
     mean, low, high = (share_interval if claim.is_share else interval)(effects, confidence)
+    reach = 2.0 * math.log1p(timing_spread) if claim.is_timed else 0.0
+    low, high = max(low - reach, claim.bounds[0]), min(high + reach, claim.bounds[1])
     verdict = judge(low, high, claim.direction, claim.smallest_effect)
     if len(effects) < MIN_SEEDS:
         verdict = "cannot_be_told"

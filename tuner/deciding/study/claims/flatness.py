@@ -130,6 +130,7 @@ CLAIMS: Final = (
         reason="A tenth of the most that they can differ by is a factor of 1.2.",
         figure="line",
         effects=line_curvature,
+        bounds=(-1.0, 1.0),
     ),
     Claim(
         code="sharp_means_large_eigenvalues",
@@ -141,5 +142,6 @@ CLAIMS: Final = (
         reason="At a half they share a quarter of their variance.",
         figure="hessian-top-eigenvalue",
         effects=eigenvalue_ranks,
+        bounds=(-1.0, 1.0),
     ),
 )

@@ -122,6 +122,7 @@ CLAIMS: Final = (
         reason="Below five per cent, step times of one machine differ from hour to hour.",
         figure="seconds-to-minimum",
         effects=inside_optimum,
+        is_timed=True,
     ),
     Claim(
         code="best_loss_is_elsewhere",

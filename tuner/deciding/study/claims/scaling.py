@@ -94,6 +94,7 @@ CLAIMS: Final = (
         reason="Below five per cent, step times of one machine differ from hour to hour.",
         figure="seconds-to-minimum",
         effects=time_reversed,
+        is_timed=True,
     ),
     Claim(
         code="scaling_nears_distance",

@@ -1,0 +1,1 @@
+"""The batch-size study on real data, beside the published experiment."""
