@@ -21,7 +21,7 @@ install: $(INSTALLED)  ## make .venv and install batchscout into it, for develop
 $(INSTALLED): pyproject.toml setup.py constraints.txt scripts/make-venv
 	scripts/make-venv $(PYTHON) $(VENV)
 	$(BIN)/pip install $(TORCH_FLAGS) -c constraints.txt -e '.[server,worker,hf,dev]'
-	@scripts/fetch-plotly $(BIN)/python || \
+	@$(BIN)/python scripts/fetch-plotly || \
 		echo 'The pages show figures as tables: scripts/fetch-plotly reached no registry.'
 	@touch $@
 

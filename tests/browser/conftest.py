@@ -22,7 +22,7 @@ def tools() -> Path:
     """The folder with the browser. Where a registry cannot be reached, the test fails."""
     install = [REPOSITORY / "scripts" / "install-browser", sys.executable, KEPT]
     done = subprocess.run(install, capture_output=True, text=True, check=False)
-    fetch = [REPOSITORY / "scripts" / "fetch-plotly", sys.executable]
+    fetch = [sys.executable, REPOSITORY / "scripts" / "fetch-plotly"]
     fetched = subprocess.run(fetch, capture_output=True, text=True, check=False)
     for run in (done, fetched):
         if run.returncode != 0:
