@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -133,13 +134,21 @@ class Simulation:
         seed: Of the random numbers. Two simulations of one seed draw the same times, however
             they confirm.
         layouts: What confirmation may look like.
+        tolerance: `sharpness_tolerance` of what was asked; None: sharpness decides nothing.
     """
 
-    def __init__(self, law: Law, seed: int, layouts: tuple[Layout, ...] = LAYOUTS) -> None:
+    def __init__(
+        self,
+        law: Law,
+        seed: int,
+        layouts: tuple[Layout, ...] = LAYOUTS,
+        *,
+        tolerance: float | None = 0.03,
+    ) -> None:
         self._law = law
         self._layouts = layouts
         self._rng = np.random.default_rng(seed)
-        self._spec = TuningSpec.model_validate(_SPEC)
+        self._spec = TuningSpec.model_validate(_spec(tolerance))
 
     def draws(self, count: int) -> list[Drawn]:
         """Confirm so many times."""
@@ -264,13 +273,19 @@ def _row(contender: Contender) -> list[float]:
     return [math.nan if score is None else score for score in contender.scores]
 
 
-_SPEC = {
-    "model": {"kind": "builtin", "name": "mlp"},
-    "dataset": {"kind": "sklearn", "name": "digits"},
-    "training": {"task": "classification"},
-    "objective": {"kind": "time_to_target", "target": TARGET},
-    "budget": {"timeout_seconds": 1e6, "parallel_trials": 3},
-}
+def _spec(tolerance: float | None) -> dict[str, Any]:
+    return {
+        "model": {"kind": "builtin", "name": "mlp"},
+        "dataset": {"kind": "sklearn", "name": "digits"},
+        "training": {"task": "classification"},
+        "objective": {
+            "kind": "time_to_target",
+            "target": TARGET,
+            "sharpness_tolerance": tolerance,
+        },
+        "budget": {"timeout_seconds": 1e6, "parallel_trials": 3},
+    }
+
 
 _TIMING = Throughput(
     passes={

@@ -34,7 +34,7 @@ from benchmarks.search.prepare_data import prepare  # noqa: E402
 from benchmarks.search.workloads import BY_NAME, WORKLOADS  # noqa: E402
 from benchmarks.tiebreak.setting import Setting  # noqa: E402
 from benchmarks.tiebreak.splits import three_way  # noqa: E402
-from benchmarks.tiebreak.summary import document  # noqa: E402
+from benchmarks.tiebreak.summary import Judged, document, judge  # noqa: E402
 from benchmarks.tiebreak.training import kept, setting_path, train_workload  # noqa: E402
 
 RESULT: Final = ROOT / "benchmarks" / "results" / "tiebreak.json"
@@ -50,6 +50,11 @@ def train(names: list[str], processes: int, until: float) -> bool:
         return all(list(done))
 
 
+def judged(name: str) -> Judged:
+    """Judge one workload whose runs are all there."""
+    return judge(three_way(BY_NAME[name]), Setting.read(setting_path(name)), kept(name))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", metavar="NAME", help="workloads; all by default")
@@ -60,10 +65,10 @@ def main() -> int:
     if not train(names, asked.processes, time.time() + 60.0 * asked.minutes):
         print("the minutes ended first; call again to go on", flush=True)
         return TRY_AGAIN
-    worlds = [
-        (three_way(BY_NAME[name]), Setting.read(setting_path(name)), kept(name)) for name in names
-    ]
-    RESULT.write_text(json.dumps({"machine": machine_facts(), **document(worlds)}, indent=1) + "\n")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(asked.processes, mp_context=context) as pool:
+        found = dict(zip(names, pool.map(judged, names), strict=True))
+    RESULT.write_text(json.dumps({"machine": machine_facts(), **document(found)}, indent=1) + "\n")
     print(f"wrote {RESULT.name}")
     return 0
 

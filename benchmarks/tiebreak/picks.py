@@ -35,12 +35,12 @@ class Rule:
 
 
 RULES: Final = (
-    Rule(name="as shipped", rounds=3, tolerance=0.03),
+    Rule(name="tolerance 0.03", rounds=3, tolerance=0.03),
     Rule(name="ties alone", rounds=3, tolerance=0.0),
-    Rule(name="wide tolerance", rounds=3, tolerance=0.10),
+    Rule(name="tolerance 0.10", rounds=3, tolerance=0.10),
     Rule(name="five seeds", rounds=5, tolerance=0.03),
 )
-"""The first is what the verdict is read off."""
+"""The first is what the verdict is read off: what jobs did when this was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

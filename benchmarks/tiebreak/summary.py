@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ VERDICT: Final = (
 
 
 def fixed() -> dict[str, Any]:
-    """State what was fixed before anything was trained."""
+    """State what was fixed before a result was looked at."""
     return {
         "test_part": {
             "share_of_training_samples": splits.TEST_SHARE,
@@ -59,15 +60,29 @@ def fixed() -> dict[str, Any]:
     }
 
 
-def document(
-    worlds: Sequence[tuple[ThreeWay, Setting, Sequence[Trained]]],
-) -> dict[str, Any]:
-    """Put everything together but the machine."""
-    found = {
-        split.recorded.name: _of(split, setting, trained) for split, setting, trained in worlds
-    }
-    whole = {rule.name: _whole([one[rule.name] for _, one in found.values()]) for rule in RULES}
-    first = whole[RULES[0].name]["ln_test_loss"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one workload says.
+
+    Args:
+        plain: As JSON.
+        effects: Of each rule, by what is compared; empty where too few confirmations were decided
+            by sharpness.
+    """
+
+    plain: dict[str, Any]
+    effects: dict[str, dict[str, Effect]]
+
+
+def document(found: Mapping[str, Judged]) -> dict[str, Any]:
+    """Put everything together but the machine.
+
+    Args:
+        found: By workload.
+    """
+    judged = list(found.values())
+    whole = {rule.name: _whole([one.effects[rule.name] for one in judged]) for rule in RULES}
+    first = whole[RULES[0].name].get("ln_test_loss", {})
     ends = [
         first[key]["high"] for key in ("these_workloads", "workloads_like_them") if key in first
     ]
@@ -75,15 +90,13 @@ def document(
         "fixed_in_advance": fixed(),
         "gain": bool(ends) and max(ends) < 0.0,
         "pooled": whole,
-        "rank_correlation_with_test_loss": _correlations([stated for stated, _ in found.values()]),
-        "workloads": {name: stated for name, (stated, _) in found.items()},
+        "rank_correlation_with_test_loss": _correlations([one.plain for one in judged]),
+        "workloads": {name: one.plain for name, one in found.items()},
     }
 
 
-def _of(
-    split: ThreeWay, setting: Setting, trained: Sequence[Trained]
-) -> tuple[dict[str, Any], dict[str, dict[str, Effect]]]:
-    """State one workload; and the effects of each rule, where there are enough."""
+def judge(split: ThreeWay, setting: Setting, trained: Sequence[Trained]) -> Judged:
+    """Decide every confirmation of one workload by every rule, and hold the picks to account."""
     tables = _tables(split, setting, trained)
     by_rule, stated = {}, {}
     for rule in RULES:
@@ -98,7 +111,7 @@ def _of(
         "candidates": [_candidate(setting, tables, at) for at in range(len(setting.candidates))],
         "runs": {name: _plain(table) for name, table in tables.items()},
     }
-    return plain, by_rule
+    return Judged(plain=plain, effects=by_rule)
 
 
 def _ruled(
@@ -129,12 +142,14 @@ def _whole(each: Sequence[dict[str, Effect]]) -> dict[str, Any]:
 
 def _correlations(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Average Kendall's tau over workloads."""
-    stated = {}
+    stated: dict[str, Any] = {}
     for name in MEASURES:
         values = [one["kendall_tau_with_test_loss"][name] for one in each]
         known = [value for value in values if value is not None]
-        mean, low, high = interval(known) if len(known) > 1 else (None, None, None)
-        stated[name] = {"mean": mean, "low": low, "high": high, "workloads": len(known)}
+        ends = interval(known) if len(known) > 1 else ()
+        stated[name] = {"workloads": len(known)} | {
+            end: round(value, 4) for end, value in zip(("mean", "low", "high"), ends, strict=False)
+        }
     return stated
 
 

@@ -13,6 +13,7 @@ from service.kinds import facts_of
 from service.pages.exports import ExportShown, Source, exports_of
 from service.pages.stages import StageShown, stages_of
 from service.pages.time_left import TimeLeft, time_left
+from service.pages.wording import VERDICTS
 from service.problems import Problem
 from service.schemas import Trial
 from service.store.database import now
@@ -21,6 +22,7 @@ from service.store.tables import LIVE, TERMINAL, Job, JobKind, JobState
 from service.study_schemas import StudyRunShown
 from service.study_summary import StudySummary
 from tuner.recommendation import Recommendation
+from tuner.study_findings import ClaimFound
 
 ROWS: Final = 100
 """Trials that are shown at once."""
@@ -87,6 +89,13 @@ class JobPage:
         """What a study found, in short."""
         found = getattr(self.shown, "summary", None)
         return found if isinstance(found, StudySummary) else None
+
+    @property
+    def claims(self) -> tuple[tuple[str, tuple[ClaimFound, ...]], ...]:
+        """The claims of a study by their verdicts, those that are told first."""
+        found = self.summary.claims if self.summary else ()
+        grouped = [(name, tuple(one for one in found if one.verdict == name)) for name in VERDICTS]
+        return tuple((name, claims) for name, claims in grouped if claims)
 
     @property
     def problem(self) -> Problem | None:

@@ -23,12 +23,12 @@ STATES: Final[Mapping[str, tuple[str, str]]] = {
 }
 """A sign and a word for each state of a job: never a colour alone."""
 
-VERDICTS: Final[Mapping[str, tuple[str, str]]] = {
-    "holds": ("✓", "holds"),
-    "does_not_hold": ("✗", "does not hold"),
-    "cannot_be_told": ("?", "cannot be told"),
+VERDICTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "holds": ("✓", "holds", "hold"),
+    "does_not_hold": ("✗", "does not hold", "do not hold"),
+    "cannot_be_told": ("?", "cannot be told", "cannot be told"),
 }
-"""The same for each verdict on a claim."""
+"""The same for each verdict on a claim, and a word for several of them."""
 
 
 def duration(seconds: float | None) -> str:

@@ -2,12 +2,14 @@
 
 Every finalist runs a seed before any runs the next one, so that the budget may end anywhere.
 A rival that is slower beyond its paired interval is dropped. Where time does not tell the
-rest apart, sharpness may. What is chosen so runs on further seeds of its own.
+rest apart the fastest is taken, or the flattest where that was asked for. What is chosen so runs on
+further seeds of its own.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -119,7 +121,10 @@ def layout(job: Job) -> tuple[tuple[Finalist, ...], Layout]:
 
 
 def choose(job: Job, confirmed: list[Contender]) -> Confirmation:
-    """Rank the contenders; let sharpness decide among those that time cannot tell apart."""
+    """Rank the contenders; let sharpness decide among those that time cannot tell apart, if asked.
+
+    It is not unless `sharpness_tolerance` is given: see docs/decisions/0019.
+    """
     contenders = ranked([one for one in confirmed if one.done] or _from_search(job))
     memory = job.history.get(MEMORY_REQUEST)
     measured = memory.result if memory else None
@@ -128,18 +133,14 @@ def choose(job: Job, confirmed: list[Contender]) -> Confirmation:
             contenders=(), rivals=(), chosen=0, by_sharpness=False, confirmed=False, memory=None
         )
     best = contenders[0]
-    tolerance = math.log1p(job.spec.objective.sharpness_tolerance)
+    tolerance = job.spec.objective.sharpness_tolerance
     rivals = tuple(
         position
         for position, one in enumerate(contenders[1:], start=1)
-        if one.reached and (not separated(best, one) or behind(best, one) <= tolerance)
+        if one.reached
+        and (not separated(best, one) or (tolerance is not None and _close(best, one, tolerance)))
     )
-    flat = [
-        position
-        for position in rivals
-        if contenders[position].share >= best.share and flatter(best, contenders[position])
-    ]
-    chosen = min(flat, key=lambda position: asam_of(contenders[position]) or 0.0, default=0)
+    chosen = 0 if tolerance is None else _flattest(contenders, rivals)
     return Confirmation(
         contenders=tuple(contenders),
         rivals=tuple(sorted({0, *rivals} - {chosen})),
@@ -154,6 +155,21 @@ def winning_micro_batch_size(job: Job, chosen: Confirmation) -> int:
     """Return the micro-batch of the recommended configuration."""
     batch = chosen.contenders[chosen.chosen].global_batch_size
     return throughput_of(job).plans[batch].micro_batch_size
+
+
+def _close(best: Contender, other: Contender, tolerance: float) -> bool:
+    return behind(best, other) <= math.log1p(tolerance)
+
+
+def _flattest(contenders: Sequence[Contender], rivals: Sequence[int]) -> int:
+    """Position of the flattest rival that is flatter than the best; 0 where none is."""
+    best = contenders[0]
+    flat = [
+        position
+        for position in rivals
+        if contenders[position].share >= best.share and flatter(best, contenders[position])
+    ]
+    return min(flat, key=lambda position: asam_of(contenders[position]) or 0.0, default=0)
 
 
 def _due(job: Job, contenders: list[Contender]) -> tuple[TrainingRun, ...]:

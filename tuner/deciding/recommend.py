@@ -27,7 +27,7 @@ from tuner.recommendation import (
 from tuner.records import BatchPlan, TrainingRun
 from tuner.spec import CosineSchedule, digest
 
-ALGORITHM_VERSION: Final = 5
+ALGORITHM_VERSION: Final = 6
 """Part of the fingerprint; raised when the same measurements would give another answer."""
 
 NEAR_PEAK: Final = 0.98

@@ -11,11 +11,11 @@ from tuner.spec.strict import Strict
 
 Metric = Literal["validation_loss", "accuracy"]
 SharpnessTolerance = Annotated[
-    float,
+    Annotated[float, Field(ge=0.0, le=0.5)] | None,
     Field(
-        ge=0.0,
-        le=0.5,
-        description="Sharpness may decide among configurations this close, relative.",
+        description="Null: sharpness is reported and decides nothing. A number: the flatter "
+        "minimum is taken among configurations whose times cannot be told apart, or lie this "
+        "close, relative.",
     ),
 ]
 
@@ -31,7 +31,7 @@ class TimeToTarget(Strict):
     horizon_samples: PositiveInt | None = Field(
         default=None, description="Where an automatic target is read off; null: from the budget."
     )
-    sharpness_tolerance: SharpnessTolerance = 0.03
+    sharpness_tolerance: SharpnessTolerance = None
 
     @model_validator(mode="after")
     def _target_is_possible(self) -> Self:
@@ -53,7 +53,7 @@ class LossAtBudget(Strict):
     metric: Metric = "validation_loss"
     budget_samples: PositiveInt | None = None
     budget_seconds: PositiveFloat | None = None
-    sharpness_tolerance: SharpnessTolerance = 0.03
+    sharpness_tolerance: SharpnessTolerance = None
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:

@@ -112,10 +112,10 @@ def _recommended(evidence: TuningEvidence) -> list[dict[str, Any]]:
             "text": ["recommended"],
             "textposition": "top center",
             "marker": {
-                "color": "rgba(0,0,0,0)",
+                "color": GREEN,  # an open mark is drawn in this colour, not in that of its line
                 "symbol": "circle-open",
                 "size": 20,
-                "line": {"width": 3, "color": GREEN},
+                "line": {"width": 3},
             },
         }
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from benchmarks.confirm.simulation import Law, Simulation
 from tuner.deciding.comparison import Contender
@@ -96,6 +97,23 @@ def test_sharpness_chooses_before_the_further_seeds() -> None:
     for one in flat:
         ran = np.sum(~np.isnan(one.scores), axis=1)
         assert ran[one.chosen] == max(ran)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.03])
+def test_sharpness_breaks_ties_where_that_was_asked_for(tolerance: float) -> None:
+    """With a tolerance, zero included, some answers are the flatter of what time cannot tell."""
+    law = Law(scatter=0.16, stuck=0.0, sharpness=True)
+    assert any(one.by_sharpness for one in Simulation(law, 4, tolerance=tolerance).draws(40))
+
+
+def test_sharpness_decides_nothing_unless_asked() -> None:
+    """Without a tolerance the fastest is taken, whatever is flatter, run for run as if blind."""
+    law = Law(scatter=0.16, stuck=0.0, sharpness=True)
+    asked = Simulation(law, 4, tolerance=0.0).draws(40)
+    draws = Simulation(law, 4, tolerance=None).draws(40)
+    assert not any(one.by_sharpness for one in draws)
+    for one, other in zip(draws, asked, strict=True):
+        assert other.by_sharpness or one.chosen == other.chosen
 
 
 def test_there_is_no_interval_where_a_run_missed() -> None:
