@@ -50,7 +50,11 @@ class StepTimes:
     @property
     def spread(self) -> float:
         """The largest relative half-range of the windows over all sizes."""
-        return max(one.spread for timed in self.passes.values() for one in timed.values())
+        return max(map(self.spread_of, self.passes))
+
+    def spread_of(self, rule: Rule) -> float:
+        """Return the same over the sizes of one rule; 0 where none could be timed."""
+        return max((one.spread for one in self.passes[rule].values()), default=0.0)
 
 
 def pass_sizes(batch: int, micro_batch_size: int) -> tuple[int, ...]:

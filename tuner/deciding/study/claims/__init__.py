@@ -49,7 +49,7 @@ def judged(evidence: Evidence) -> tuple[ClaimFound, ...]:
     effects = {claim.code: _effects(claim, evidence) for claim in REGISTRY}
     tested = sum(isinstance(found, tuple) and len(found) >= MIN_SEEDS for found in effects.values())
     times = evidence.job.findings.timing
-    spread = times.spread if times is not None else 0.0
+    spread = times.spread_of("optimizer") if times is not None else 0.0
     return tuple(_verdict(claim, effects[claim.code], tested, spread) for claim in REGISTRY)
 
 
