@@ -74,6 +74,9 @@ class _Kind:
         ):
             pages.add_api_route(f"{base}/{{job_id}}{path}", endpoint, name=f"{base}{path}")
         pages.add_api_route(base, self.start, methods=["POST"], name=f"{base}-start")
+        pages.add_api_route(
+            f"{base}/{{job_id}}/cancel", self.cancel, methods=["POST"], name=f"{base}-cancel"
+        )
 
     def show(self, job_id: str, parts: Wired, caller: Known) -> Response:
         """The page of a job."""
@@ -129,6 +132,13 @@ class _Kind:
         if isinstance(made, Refusal):
             return await run_in_threadpool(self._refused, made, parts, caller)
         address = f"{WORKS[made.kind]}/{made.id}"
+        return RedirectResponse(address, status_code=status.HTTP_303_SEE_OTHER)
+
+    def cancel(self, job_id: str, request: Request, parts: Wired, caller: Known) -> Response:
+        """Ask for the end of a job from a plain form, and lead back to its page."""
+        check_same_site(request.headers)
+        job = self.collection.cancel(_checked(job_id), Response(), parts, caller)
+        address = f"{WORKS[self.collection.kind]}/{job.id}"
         return RedirectResponse(address, status_code=status.HTTP_303_SEE_OTHER)
 
     def _refused(self, refusal: Refusal, parts: Parts, caller: Caller) -> Response:

@@ -95,6 +95,18 @@ def test_a_job_that_is_deleted_while_watched(tabs: Tabs, serving: Serving) -> No
     assert all("404" in one for one in tabs.wrong), tabs.wrong
 
 
+def test_a_job_is_cancelled_by_its_button(opened: Open, serving: Serving) -> None:
+    """The page asks for the end without leaving, and shows that it was asked for."""
+    job = serving.create()
+    serving.run(job, number=0)
+    page = opened(f"{serving.url}/jobs/{job}")
+    page.evaluate("window.same = true")
+    page.get_by_role("button", name="Cancel this tuning job").click()
+    expect(page.locator("#progress .state")).to_contain_text("being cancelled")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    assert page.evaluate("window.same")
+
+
 def test_two_tabs_follow_one_job(opened: Open, serving: Serving) -> None:
     """Each shows every trial and the end."""
     job = serving.create()

@@ -344,6 +344,9 @@
       event.preventDefault();
       sessionStorage.setItem(KEY, $("key").value.trim());
       open();
+    } else if (form.dataset.post) {
+      event.preventDefault();
+      get(form.dataset.post, { method: "POST" }).then(refresh, refresh);
     } else if (form.dataset.api) {
       event.preventDefault();
       send(form);

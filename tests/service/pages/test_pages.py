@@ -286,6 +286,21 @@ def test_no_other_site_can_send_the_form(client: TestClient, headers: dict[str, 
     assert client.get("/v1/tuning-jobs").json()["items"] == []
 
 
+def test_a_job_is_cancelled_from_its_page(client: TestClient) -> None:
+    """The button is a plain form of our own; where nothing is left to cancel there is none."""
+    address = start(client)
+    form = next(one for one in Structure(client.get(address).text).all("form"))
+    assert (form["method"], form["action"]) == ("post", f"{address}/cancel")
+    assert client.post(form["action"], headers={"Origin": "http://evil.example"}).status_code == 403
+    led = client.post(form["action"], headers=OURS, follow_redirects=False)
+    assert (led.status_code, led.headers["location"]) == (303, address)
+    page = client.get(address).text
+    assert not Structure(page).all("form")
+    assert "cancelled" in page
+    gone = client.post("/jobs/tj_none/cancel", headers=OURS)
+    assert gone.status_code == 404
+
+
 def test_a_form_that_does_not_say_whence_is_refused(client: TestClient) -> None:
     """Neither origin nor referrer: it is not from a browser that shows our page."""
     response = client.post("/jobs", data={"spec": json.dumps(DIGITS)})
