@@ -3,7 +3,7 @@
     python benchmarks/study/bench.py [--subject digits | --subject text] [--seconds 500]
     python benchmarks/study/bench.py --retime 3
 
-A call measures to the end (thirteen minutes of a processor for the digits, six for the text), or for
+A call measures to its end (13 minutes of a processor for digits, 6 for text), or for
 so many seconds at most; exit code 75 says that they ended first, and the same call again goes on
 from there (`build/study/`). `--retime` takes the step times again, so often: of all of them the one
 counts in which everything together took least, since on a machine that is shared others only add.
