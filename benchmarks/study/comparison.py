@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, Final
 
 from benchmarks.study.published import ROWS, Row
+from tuner.deciding.study import quantities
 from tuner.deciding.study.arms import Trained, settled
 from tuner.deciding.study.claims import Evidence
 from tuner.deciding.study.claims.evidence import CannotBeTold
@@ -25,7 +26,8 @@ def compared(study: Study) -> list[dict[str, Any]]:
 
     Returns:
         One row each: both published figures, both means here with their arms, ln of their ratio
-        paired by seed with its t interval at 95 %, and whether the direction is the published
+        paired by seed with its t interval at 95 % (of calibrated seconds wider by what step times
+        differed by), and whether the direction is the published
         one: `yes`, `no`, or `cannot be told` where the interval holds 0.
     """
     evidence = Evidence(job=study.job, arms=settled(study.job))
@@ -63,6 +65,8 @@ def _row(evidence: Evidence, row: Row) -> dict[str, Any]:
     if len(ratios) < MIN_SEEDS:
         return said | {"as_published": "cannot be told", "why_not": f"{len(ratios)} seeds tell it"}
     mean, low, high = interval(ratios, CONFIDENCE)
+    reach = _timing_reach(evidence, row)
+    low, high = low - reach, high + reach
     said["here"] |= {"log_ratio": _short(mean), "low": _short(low), "high": _short(high)}
     return said | {"as_published": _verdict(low, high, row)}
 
@@ -77,6 +81,14 @@ def _arms(evidence: Evidence, row: Row) -> tuple[Trained, Trained]:
     if fixed is None:
         raise CannotBeTold("The scaled batch was not trained at the fixed rate.")
     return fixed, scaled
+
+
+def _timing_reach(evidence: Evidence, row: Row) -> float:
+    """Return by how much step times may be off, as claims about calibrated seconds take it."""
+    times = evidence.job.findings.timing
+    if times is None or row.quantity is not quantities.seconds:
+        return 0.0
+    return 2.0 * math.log1p(times.spread_of("optimizer"))
 
 
 def _verdict(low: float, high: float, row: Row) -> str:

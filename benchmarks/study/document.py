@@ -14,11 +14,12 @@ from benchmarks.machine import machine_facts
 from benchmarks.study.comparison import best_rates, compared
 from benchmarks.study.journal import Journal, pass_total, quietest
 from benchmarks.study.plots import plot
+from benchmarks.study.stages import update_norms
 from benchmarks.study.subjects import Subject
 from tuner.records import StepTiming
 from tuner.study import Study
 
-MAX_POINTS: Final = 24
+MAX_POINTS: Final = 12
 """Points of a curve that are written at most, beside its first, its lowest and its last one."""
 
 DIGITS: Final = 5
@@ -43,7 +44,7 @@ def write(
     document = document_of(subject, study, journal, patience)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"study-{subject.name}.json"
-    target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    target.write_text(_text(document), encoding="utf-8")
     if find_spec("matplotlib") is not None:
         plot(document, target.with_suffix(".svg"))
     return document
@@ -72,6 +73,7 @@ def document_of(
         "beside_the_published": _rounded(compared(study)),
         "best_rates": best_rates(study),
         "patience": _rounded(patience),
+        "update_norms": _rounded(update_norms(study)),
         "claims": _rounded(claims),
         "findings": _rounded(findings),
         "left_out": f"Curves hold {MAX_POINTS + 3} points at most, spread evenly over the epochs "
@@ -94,6 +96,22 @@ def thinned(points: Sequence[Any], minimum: dict[str, Any] | None) -> list[Any]:
     if minimum is not None:
         kept |= {i for i, point in enumerate(points) if point["step"] == minimum["step"]}
     return [points[index] for index in sorted(kept)]
+
+
+def _text(document: dict[str, Any]) -> str:
+    """Write JSON with one line for each part, row, claim and arm."""
+    rows = {"beside_the_published", "claims"}
+    findings = document["findings"]
+    parts = {name: part for name, part in document.items() if name != "findings"}
+    lines = [f'"{name}": {_lined(part) if name in rows else json.dumps(part)}'
+             for name, part in parts.items()]  # fmt: skip
+    within = [f' "{name}": {_lined(part) if name == "arms" else json.dumps(part)}'
+              for name, part in findings.items()]  # fmt: skip
+    return "{" + ",\n".join([*lines, '"findings": {\n' + ",\n".join(within) + "}"]) + "}\n"
+
+
+def _lined(rows: list[Any]) -> str:
+    return "[\n  " + ",\n  ".join(map(json.dumps, rows)) + "]"
 
 
 def _load(journal: Journal) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,12 @@ PANELS: Final = (
 )
 
 
+LOSSES: Final = ("train_loss", "validation_loss")
+
+WIDE: Final = 5.0
+"""A range of values by more than this factor is shown on a logarithmic axis."""
+
+
 def plot(document: Mapping[str, Any], path: Path) -> None:
     """Draw the curves, the line and six quantities against the batch.
 
@@ -30,6 +36,7 @@ def plot(document: Mapping[str, Any], path: Path) -> None:
 
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "batchscout"
+    mpl.rcParams["svg.fonttype"] = "none"
     import matplotlib.pyplot as plt  # noqa: PLC0415 - after the backend is chosen
 
     figure, axes = plt.subplots(2, 4, figsize=(17.0, 7.6))
@@ -71,7 +78,7 @@ def _curves(axis: Any, arms: list[dict[str, Any]]) -> None:
 
 def _line(axis: Any, lines: list[dict[str, Any]]) -> None:
     for number, line in enumerate(lines):
-        for name, colour in (("train_loss", COLOURS[0]), ("validation_loss", COLOURS[2])):
+        for name, colour in zip(LOSSES, (COLOURS[0], COLOURS[2]), strict=True):
             known = [point for point in line["points"] if point[name] is not None]
             axis.plot(
                 [point["alpha"] for point in known],
@@ -83,7 +90,7 @@ def _line(axis: Any, lines: list[dict[str, Any]]) -> None:
     if lines:
         ends = f"0: batch {lines[0]['small_batch_size']}, 1: batch {lines[0]['large_batch_size']}"
         axis.set_xlabel(f"place on the line ({ends})")
-        axis.set_yscale("log")
+        _scaled(axis, [p[name] for line in lines for p in line["points"] for name in LOSSES])
         axis.legend(fontsize=7, frameon=False)
     axis.set_ylabel("loss")
     axis.grid(visible=True, alpha=0.25)
@@ -97,14 +104,13 @@ def _against_batch(axis: Any, arms: list[dict[str, Any]], name: str, label: str)
             of = "Rprop" if arm["rule"] == "rprop" else f"rate {arm['learning_rate']:g}"
             series.setdefault(of, []).append(arm)
     for index, (of, members) in enumerate(series.items()):
-        means = [arm["summary"][name]["mean"] for arm in members]
         reaches = [
             [abs(_end(arm["summary"][name], end) - arm["summary"][name]["mean"]) for arm in members]
             for end in ("low", "high")
         ]
         axis.errorbar(
             [arm["batch_size"] for arm in members],
-            means,
+            [arm["summary"][name]["mean"] for arm in members],
             yerr=reaches,
             color=COLOURS[index % len(COLOURS)],
             marker="osD^v"[index % 5],
@@ -113,11 +119,18 @@ def _against_batch(axis: Any, arms: list[dict[str, Any]], name: str, label: str)
             label=of,
         )
     axis.set_xscale("log", base=2)
-    if series:
-        axis.set_yscale("log")
+    means = [arm["summary"][name]["mean"] for members in series.values() for arm in members]
+    _scaled(axis, means)
     axis.set_xlabel("batch size")
     axis.set_ylabel(label)
     axis.grid(visible=True, alpha=0.25)
+
+
+def _scaled(axis: Any, values: Sequence[float | None]) -> None:
+    """Make an axis logarithmic where its values span much."""
+    known = [value for value in values if value is not None and value > 0.0]
+    if known and max(known) > WIDE * min(known):
+        axis.set_yscale("log")
 
 
 def _end(spread: Mapping[str, Any], end: str) -> float:

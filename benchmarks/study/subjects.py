@@ -28,7 +28,7 @@ IMAGE_FILE: Final = "images.npz"
 VGG: Final = "benchmarks.study.vgg:vgg"
 
 FIGURES: Final = {"line_points": 25, "landscape_points": 15}
-SEEDS: Final = 5
+SEEDS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

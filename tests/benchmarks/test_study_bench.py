@@ -18,6 +18,7 @@ from benchmarks.study.document import MAX_POINTS, document_of, thinned
 from benchmarks.study.journal import Journal, OutOfTime, key_of, quietest
 from benchmarks.study.patience import FACTOR, patient
 from benchmarks.study.published import ROWS
+from benchmarks.study.stages import update_norms
 from benchmarks.study.subjects import (
     CONTEXT,
     HELD_OUT,
@@ -27,12 +28,15 @@ from benchmarks.study.subjects import (
     characters,
     images,
 )
+from benchmarks.study.table import documents, table
 from benchmarks.study.vgg import vgg
 from tests.tuner.study.world import StudyWorld, make_study
 from tuner.drive import drive
 from tuner.records import Measurement, Request, StepTiming, StudyRun
 from tuner.spec import RateGrid, StudySpec
 from tuner.study import Study
+
+ROOT = Path(__file__).resolve().parents[2]
 
 GRID = {"kind": "grid", "learning_rates": [0.1, 1.6]}
 
@@ -156,6 +160,17 @@ def test_more_patience_trains_the_same_arms_again() -> None:
     assert found["with_more"]["loss"] == found["as_in_the_study"]["loss"]
 
 
+def test_updates_are_compared_where_both_have_come_equally_far() -> None:
+    """In a world whose updates keep their length every stage shows the same two norms."""
+    found = update_norms(seen(update_power=0.5, loss=0.05))
+    assert found["batch_sizes"] == [16, 256]
+    assert len(found["stages"]) == 5
+    for stage in found["stages"]:
+        assert stage["seeds"] == 5
+        small, large = stage["update_norms"]
+        assert large / small == pytest.approx(16**-0.5, rel=0.05)
+
+
 def test_best_rates_are_of_the_batch() -> None:
     """Where heat lowers the loss every batch does best at the highest rate it can take."""
     found = {one["batch_size"]: one["learning_rate"] for one in best_rates(seen(loss_power=0.5))}
@@ -201,7 +216,7 @@ def test_characters_are_told_from_those_before_them() -> None:
 
 @pytest.mark.parametrize("subject", [SUBJECTS["digits"](), SUBJECTS["text"](), images()])
 def test_every_study_repeats_the_published_step(subject: Subject) -> None:
-    """Batches span a factor of 32, seeds are five, and the rate is scaled by eight as published."""
+    """Batches span a factor of 32, seeds are five or more, and rates are scaled by eight."""
     spec = subject.spec
     assert spec.batch_sizes[-1] >= 32 * spec.batch_sizes[0]
     assert spec.seeds >= 5
@@ -232,3 +247,9 @@ def test_a_stand_in_goes_the_way_of_a_card(tmp_path: Path) -> None:
         assert gpu.main([*place, "--seconds", "0"]) == 0
     assert said.getvalue().count("of a processor") == measured
     assert (tmp_path / "study-images-tiny.json").exists()
+
+
+def test_the_page_has_the_table_of_the_results() -> None:
+    """What the page says of the studies is what their documents hold."""
+    page = (ROOT / "docs" / "batch-size-study.md").read_text(encoding="utf-8")
+    assert "\n".join(table(documents())) in page

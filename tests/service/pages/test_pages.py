@@ -211,7 +211,7 @@ def test_claims_come_first_on_a_study(client: TestClient, studied: str) -> None:
     assert claims
     for claim in claims:
         assert page.index(html.escape(claim["statement"])) < page.index('id="figures"')
-        assert f'href="#shows-{claim["figure"]}"' in page
+        assert (f'href="#shows-{claim["figure"]}"' in page) == (claim["effect"] is not None)
 
 
 def test_figures_carry_a_sentence_and_their_numbers(client: TestClient, studied: str) -> None:

@@ -39,9 +39,10 @@ def measure_sharpness(
     was, also when `loss_sum` raises: parameters bit for bit, modes of its modules, and torch's
     random state; its gradients become None.
 
-    Cost: about 2 gradient evaluations of the set for ASAM, 20 to 60 for phi, and 2.5 for each
-    of 10 to 25 Hessian-vector products (60 at most). Where a pass runs out of memory its
-    samples are halved; what does not fit even with one is None.
+    Cost: about 2 gradient evaluations of the set for ASAM, 20 to 60 for phi, and 1.5 for each
+    of 5 to 15 Hessian-vector products as a rule (60 at most; 2.5 where the graphs of gradients
+    do not fit into memory). Where a pass runs out of memory its samples are halved; what does
+    not fit even with one is None.
 
     Args:
         model: Its trainable parameters, tied ones once, are what is perturbed.

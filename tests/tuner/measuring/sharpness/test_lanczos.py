@@ -8,6 +8,8 @@ import torch
 from tuner.measuring.sharpness import lanczos
 from tuner.measuring.sharpness.lanczos import (
     LARGEST_BASIS,
+    LEAST_PRODUCTS,
+    LEAST_SURE_PRODUCTS,
     MAX_PRODUCTS,
     SMALLEST_BASIS,
     basis_size,
@@ -133,3 +135,57 @@ def test_values_that_do_not_settle_are_left_out(monkeypatch):
     found = largest_eigenvalues(lambda v: matrix @ v, unit(401), count=4)
     assert list(found.values)[:1] == pytest.approx([3.0])
     assert len(found.values) < 4
+
+
+SPECTRA = {
+    "one far out": [*torch.linspace(-0.02, 0.05, 300).tolist(), 1.0],
+    "a power law": [1.0 / k for k in range(1, 300)],
+    "ten that shrink by a fifth": [
+        *torch.linspace(-0.02, 0.05, 300).tolist(),
+        *(0.8**k for k in range(10)),
+    ],
+    "a cluster below": [
+        *torch.linspace(-0.02, 0.5, 300).tolist(),
+        *(0.8 + k / 500 for k in range(6)),
+        1.0,
+    ],
+    "a far negative one": [-3.0, *torch.linspace(-0.02, 0.05, 300).tolist(), 0.5, 0.8, 1.0],
+    "as far down as up": [-1.0, -0.9, *torch.linspace(-0.05, 0.05, 300).tolist(), 0.9, 1.0],
+    "a wide bulk": [*torch.linspace(-0.8, 0.8, 400).tolist(), 1.0],
+}
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_stops_within_a_thousandth_whatever_the_spectrum(name):
+    """Over ten starts on separated, clustered and indefinite spectra no value is off."""
+    scale = torch.tensor(SPECTRA[name]).double()
+    for seed in range(10):
+        pair = largest_eigenpair(lambda v: scale * v, unit(len(scale), seed))
+        assert pair.value == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_separated_value_takes_few_products():
+    """Where the residual vanishes at once no further products are spent to be sure."""
+    scale = torch.tensor(SPECTRA["one far out"]).double()
+    for seed in range(5):
+        products = largest_eigenpair(lambda v: scale * v, unit(len(scale), seed)).products
+        assert LEAST_SURE_PRODUCTS <= products < LEAST_PRODUCTS
+
+
+@pytest.mark.parametrize("apart", [0.1, 0.05, 0.02])
+def test_two_that_are_blended_are_told_apart_before_the_end(apart):
+    """A start that holds two close eigenvectors alike does not end between their values."""
+    scale = torch.cat([torch.linspace(-0.02, 0.05, 300), torch.tensor([1.0 - apart, 1.0])]).double()
+    start = unit(302)
+    start[-2:] = 0.05
+    pair = largest_eigenpair(lambda v: scale * v, start / start.norm())
+    assert pair.value == pytest.approx(1.0, rel=1e-3)
+
+
+def test_every_wanted_value_has_to_be_sure():
+    """A first value that is found at once does not end the search for the third."""
+    scale = torch.tensor(SPECTRA["ten that shrink by a fifth"]).double()
+    one = largest_eigenvalues(lambda v: scale * v, unit(310), count=1)
+    three = largest_eigenvalues(lambda v: scale * v, unit(310), count=3)
+    assert list(three.values) == pytest.approx([1.0, 0.8, 0.64], rel=2e-3)
+    assert one.products < three.products
