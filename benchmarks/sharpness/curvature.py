@@ -13,10 +13,11 @@ gradient's graph it holds, and a loader of batches.
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
@@ -227,16 +228,29 @@ def theirs(subject: Subject, way: str, measure: Callable[[Any], Any]) -> Any:
     return measured
 
 
-def timed(measure: Callable[[], Any]) -> tuple[float, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One measurement; processor seconds are those of the whole process, which has one thread."""
+
+    seconds: float
+    processor_seconds: float
+    value: Any
+
+
+def timed(measure: Callable[[], Any]) -> Turn:
     gc.collect()
-    began = time.perf_counter()
+    wall, processor = time.perf_counter(), time.process_time()
     value = measure()
-    return time.perf_counter() - began, value
+    return Turn(
+        processor_seconds=time.process_time() - processor,
+        seconds=time.perf_counter() - wall,
+        value=value,
+    )
 
 
-def in_turn(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[tuple[float, Any]]]:
+def in_turn(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[Turn]]:
     """Take turns, so that a busy machine slows every way alike."""
-    found: dict[str, list[tuple[float, Any]]] = {name: [] for name in ways}
+    found: dict[str, list[Turn]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, measure in ways.items():
             found[name].append(timed(measure))
@@ -248,8 +262,12 @@ def beside_pyhessian(rounds: int) -> dict[str, Any]:
     exact = reference(subject)
     seeds = iter(range(10_000))
 
+    products: list[int] = []
+
     def top(surface: LossSurface) -> float:
-        return hessian_top_eigenpair(surface, seed=next(seeds)).value
+        pair = hessian_top_eigenpair(surface, seed=next(seeds))
+        products.append(pair.products)
+        return pair.value
 
     def of_tolerance(tolerance: float) -> Callable[[Any], float]:
         def measure(computer: Any) -> float:
@@ -270,8 +288,9 @@ def beside_pyhessian(rounds: int) -> dict[str, Any]:
     }
     for way in ("one batch", "loader"):
         traces[f"pyhessian, {way}"] = lambda way=way: float(
-            np.mean(theirs(subject, way, lambda computer: computer.trace(maxIter=PROBES, tol=0.0)))
+            np.mean(theirs(subject, way, all_probes))
         )
+    tops = summary(in_turn(ways, rounds), exact)
     return {
         "model": subject.name,
         "parameters": subject.parameters,
@@ -282,10 +301,16 @@ def beside_pyhessian(rounds: int) -> dict[str, Any]:
             "reference": round(exact, 5),
             "accuracy_asked": ACCURACY,
             "pyhessian_tolerance": strict,
-            **summary(in_turn(ways, rounds), exact),
+            "batchscout_products": list(products),
+            **tops,
         },
         "trace": {"probes": PROBES, **summary(in_turn(traces, rounds), None)},
     }
+
+
+def all_probes(computer: Any) -> Any:
+    """Take every probe: with a tolerance from zero up it stops at a negative running mean."""
+    return computer.trace(maxIter=PROBES, tol=-math.inf)
 
 
 def needed_tolerance(
@@ -299,22 +324,32 @@ def needed_tolerance(
     return TOLERANCES[-1]
 
 
-def summary(found: dict[str, list[tuple[float, Any]]], exact: float | None) -> dict[str, Any]:
+def summary(found: dict[str, list[Turn]], exact: float | None) -> dict[str, Any]:
     rows: dict[str, Any] = {}
-    mine = [seconds for seconds, _ in found["batchscout"]]
+    mine = found["batchscout"]
     for name, turns in found.items():
-        values = [value for _, value in turns]
+        values = [turn.value for turn in turns]
         rows[name] = {
-            "median_seconds": round(statistics.median(seconds for seconds, _ in turns), 3),
+            "median_seconds": round(statistics.median(turn.seconds for turn in turns), 3),
+            "median_processor_seconds": round(
+                statistics.median(turn.processor_seconds for turn in turns), 3
+            ),
             "values": [round(value, 4) for value in values],
         }
         if exact is not None:
             worst = max(abs(value / exact - 1.0) for value in values)
             rows[name]["largest_relative_error"] = float(f"{worst:.1e}")
         if name != "batchscout":
-            ratios = [seconds / own for (seconds, _), own in zip(turns, mine, strict=True)]
-            rows[name]["times_as_long"] = round(statistics.median(ratios), 2)
+            pairs = list(zip(turns, mine, strict=True))
+            rows[name]["times_as_long"] = _middle(its.seconds / own.seconds for its, own in pairs)
+            rows[name]["times_the_processor"] = _middle(
+                its.processor_seconds / own.processor_seconds for its, own in pairs
+            )
     return rows
+
+
+def _middle(ratios: Iterable[float]) -> float:
+    return round(statistics.median(ratios), 2)
 
 
 PARTS: Final[Mapping[str, Callable[[int], Any]]] = {

@@ -25,8 +25,8 @@ STEADY_PRODUCTS: Final = 3
 SURE_RESIDUAL: Final = 2e-3
 """Relative residual at which the iteration stops early: an eigenvalue lies as near as that to the
 value, whatever else there is. Two that are blended by a start keep their residual above it until
-they are told apart, unless they lie as close together. The error itself is far smaller: at most
-2e-5 over 216 starts on 36 small networks."""
+they are told apart, unless they lie as close together. The error itself, which goes with the
+residual's square, is far smaller."""
 
 LEAST_SURE_PRODUCTS: Final = 4
 """Products before which the iteration does not stop by its residual either."""
