@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from tuner.deciding.errand import Errand, Wants
+from tuner.deciding.trials import TrialView, best_trial
 from tuner.errors import Problem, TunerError
 from tuner.records import (
     Action,
@@ -114,6 +115,29 @@ class Staged(ABC, Generic[JobT, AnswerT]):
     @abstractmethod
     def answer(self) -> AnswerT | None:
         """The answer, once it is decided."""
+
+    @property
+    def progress(self) -> Progress:
+        """Where the job is."""
+        spent = self._job.history.device_seconds
+        predicted = self._predicted_seconds()
+        total = predicted or self._job.budget_seconds
+        done = self.answer is not None
+        return Progress(
+            stage=self.stage,
+            fraction=1.0 if done else min(0.99, spent / max(total, 1e-9)),
+            best=best_trial(self.trials()),
+            device_seconds=spent,
+            predicted_device_seconds=predicted,
+        )
+
+    @abstractmethod
+    def trials(self) -> tuple[TrialView, ...]:
+        """Every training run, as people want to see it."""
+
+    @abstractmethod
+    def _predicted_seconds(self) -> float | None:
+        """Device seconds of the whole job; None before they can be predicted."""
 
     @property
     @abstractmethod

@@ -23,10 +23,10 @@ from tuner.deciding.study import (
 from tuner.deciding.study.course import predicted_seconds
 from tuner.deciding.study.job import StudyJob
 from tuner.deciding.study.trials import run_views
-from tuner.deciding.trials import TrialView, best_trial
+from tuner.deciding.trials import TrialView
 from tuner.records import Knowledge
 from tuner.spec import StudySpec, digest
-from tuner.staged import Progress, Stage, Staged
+from tuner.staged import Stage, Staged
 from tuner.study_findings import StudyFindings
 
 STAGES: Final = (
@@ -57,21 +57,6 @@ class Study(Staged[StudyJob, StudyFindings]):
             history=History(),
         )
         super().__init__(job, STAGES)
-
-    @property
-    def progress(self) -> Progress:
-        """Where the study is."""
-        spent = self._job.history.device_seconds
-        predicted = predicted_seconds(self._job)
-        total = predicted or self._job.budget_seconds
-        done = self.answer is not None
-        return Progress(
-            stage=self.stage,
-            fraction=1.0 if done else min(0.99, spent / max(total, 1e-9)),
-            best=best_trial(self.trials()),
-            device_seconds=spent,
-            predicted_device_seconds=predicted,
-        )
 
     @property
     def answer(self) -> StudyFindings | None:
@@ -106,3 +91,6 @@ class Study(Staged[StudyJob, StudyFindings]):
     def trials(self) -> tuple[TrialView, ...]:
         """Every training run, as people want to see it."""
         return run_views(self._job)
+
+    def _predicted_seconds(self) -> float | None:
+        return predicted_seconds(self._job)

@@ -32,7 +32,7 @@ from tuner.deciding import (
 )
 from tuner.deciding.history import History
 from tuner.deciding.job import Job
-from tuner.deciding.trials import TrialView, best_trial, trial_views
+from tuner.deciding.trials import TrialView, trial_views
 from tuner.recommendation import Recommendation
 from tuner.records import Answered, Event, Knowledge, PastAnswer, Recalled
 from tuner.spec import TuningSpec, digest
@@ -70,22 +70,6 @@ class Tuning(Staged[Job, Recommendation]):
             history=History(),
         )
         super().__init__(job, STAGES)
-
-    @property
-    def progress(self) -> Progress:
-        """Where the tuning is."""
-        spent = self._job.history.device_seconds
-        planned = self._job.findings.plan
-        predicted = planned.predicted_seconds if planned else None
-        total = predicted or self._job.budget_seconds
-        done = self.answer is not None
-        return Progress(
-            stage=self.stage,
-            fraction=1.0 if done else min(0.99, spent / max(total, 1e-9)),
-            best=best_trial(self.trials()),
-            device_seconds=spent,
-            predicted_device_seconds=predicted,
-        )
 
     @property
     def answer(self) -> Recommendation | None:
@@ -137,6 +121,10 @@ class Tuning(Staged[Job, Recommendation]):
     def trials(self) -> tuple[TrialView, ...]:
         """Every training run, as people want to see it."""
         return trial_views(self._job)
+
+    def _predicted_seconds(self) -> float | None:
+        planned = self._job.findings.plan
+        return planned.predicted_seconds if planned else None
 
     def _hear(self, event: Event) -> None:
         match event:

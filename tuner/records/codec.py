@@ -12,52 +12,9 @@ from functools import cache
 from typing import Any, Final, Union
 
 from tuner.errors import IncompatibleRecord, Problem
-from tuner.records.events import (
-    Answered,
-    AttemptLost,
-    CapacityChanged,
-    Failed,
-    Recalled,
-    Result,
-    Started,
-    Stop,
-)
-from tuner.records.knowledge import (
-    Knowledge,
-    PastAnswer,
-)
-from tuner.records.requests import (
-    Inspect,
-    MemoryReplay,
-    MemoryTrace,
-    MemoryTrial,
-    StackedRuns,
-    StackTiming,
-    StepTiming,
-    TrainingRun,
-)
-from tuner.records.results import (
-    Inspection,
-    MemoryMeasurement,
-    MemoryPrediction,
-    MemoryReplayed,
-    StackedResults,
-    StackPaces,
-    TimingMeasurement,
-    TrainingResult,
-)
-from tuner.records.study import (
-    GradientProbe,
-    GradientScatters,
-    Landscape,
-    LandscapeProbe,
-    LineProbe,
-    LineProfile,
-    MinimumProbe,
-    MinimumShape,
-    StudyRun,
-    StudyRunResult,
-)
+from tuner.records.events import Event
+from tuner.records.knowledge import Knowledge, PastAnswer
+from tuner.records.unions import Measurement, Request
 
 RECORD_VERSION: Final = 1
 """Raised whenever a stored record could no longer be read by the code before it."""
@@ -65,43 +22,12 @@ RECORD_VERSION: Final = 1
 RECORDS: Final[Mapping[str, type]] = {
     record.__name__: record
     for record in (
-        Inspect,
-        MemoryTrial,
-        MemoryTrace,
-        MemoryReplay,
-        StepTiming,
-        TrainingRun,
-        StackTiming,
-        StackedRuns,
-        Inspection,
-        MemoryMeasurement,
-        MemoryPrediction,
-        MemoryReplayed,
-        TimingMeasurement,
-        TrainingResult,
-        StackPaces,
-        StackedResults,
-        GradientProbe,
-        LandscapeProbe,
-        LineProbe,
-        MinimumProbe,
-        StudyRun,
-        GradientScatters,
-        Landscape,
-        LineProfile,
-        MinimumShape,
-        StudyRunResult,
+        *typing.get_args(Request),
+        *typing.get_args(Measurement),
+        *typing.get_args(Event),
         Problem,
-        Started,
-        Result,
-        Failed,
-        AttemptLost,
-        CapacityChanged,
-        Stop,
         Knowledge,
-        Recalled,
         PastAnswer,
-        Answered,
     )
 }
 
