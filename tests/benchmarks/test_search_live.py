@@ -27,6 +27,8 @@ from tuner.records import (
     TrainingRun,
 )
 
+pytestmark = pytest.mark.full  # half a minute, for a bench that few change
+
 CARD = CARDS[0]
 
 

@@ -26,6 +26,8 @@ from tuner.deciding import timing
 from tuner.measuring.workbench import set_up
 from tuner.places import Places
 
+pytestmark = pytest.mark.full  # half a minute, for a bench that few change
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
