@@ -47,10 +47,9 @@ def _lead(evidence: TuningEvidence) -> str:
         if answer.learning_rate is None
         else f"a learning rate of {number(answer.learning_rate, 4)}"
     )
-    said = (
-        f"Recommended are {answer.global_batch_size} samples a step ({answer.micro_batch_size} in "
-        f"each of {answer.gradient_accumulation_steps} passes) and {rate}"
-    )
+    passes = answer.gradient_accumulation_steps
+    how = "in one pass" if passes == 1 else f"{answer.micro_batch_size} in each of {passes} passes"
+    said = f"Recommended are {answer.global_batch_size} samples a step ({how}) and {rate}"
     time = answer.time_to_target_seconds
     if time is not None:
         said += f": {_interval(time)} seconds to the target of {number(answer.target, 4)}"

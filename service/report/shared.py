@@ -129,7 +129,7 @@ def state_facts(evidence: TuningEvidence | StudyEvidence) -> dict[str, str]:
         "began": evidence.started_at,
         "ended": evidence.finished_at,
     }
-    told = {name: at.isoformat() for name, at in moments.items() if at is not None}
+    told = {name: f"{at:%Y-%m-%d %H:%M:%S} UTC" for name, at in moments.items() if at is not None}
     return {"job": evidence.job_id, "state": evidence.state, **told}
 
 
