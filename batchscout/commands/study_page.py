@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,9 @@ VERDICTS: Final = {
     "does_not_hold": ("does not hold", "red"),
     "cannot_be_told": ("cannot be told", "yellow"),
 }
+
+COUNTED: Final = {"holds": "hold", "does_not_hold": "do not", "cannot_be_told": "cannot be told"}
+"""How so many verdicts are called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,9 @@ def print_study(summary: StudySummary, console: Console) -> None:
         console.print(_table(summary.arms[first : first + MOST_ARMS_BESIDE]))
         console.print()
     console.print(Text("Claims of the literature, held against this workload", style="bold"))
+    verdicts = Counter(claim.verdict for claim in summary.claims)
+    counts = ", ".join(f"{verdicts[name]} {word}" for name, word in COUNTED.items())
+    console.print(Padding(Text(counts), (0, 0, 0, 2)))
     for why, claims in itertools.groupby(summary.claims, _without_effect):
         for claim in claims:
             console.print(Padding(_claim(claim), (0, 0, 0, 2)))

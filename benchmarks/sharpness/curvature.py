@@ -165,32 +165,37 @@ def against_dense(seeds: Sequence[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def phi_over_starts(seeds: Sequence[int]) -> dict[str, Any]:
-    """The same minimum, every random choice of the measure made anew."""
-    subject = perceptron(0)
-    report: dict[str, Any] = {"model": subject.name, "starts": len(seeds)}
-    for kind, dimensions in (
-        ("whole_space", None),
-        ("manifold_of_100_each_with_its_own_matrix", 100),
-    ):
-        values = []
-        for seed in seeds:
-            with subject.surface() as surface:
-                pair = hessian_top_eigenpair(surface, seed=seed)
-                directions = () if pair.vector is None else (pair.vector,)
-                values.append(
-                    keskar_phi(surface, seed=seed, directions=directions)
-                    if dimensions is None
-                    else keskar_phi(surface, seed=seed, manifold_dimensions=dimensions)
-                )
-        middle = statistics.median(values)
-        report[kind] = {
-            "values": [round(value, 4) for value in values],
-            "largest_relative_distance_from_median": round(
-                max(abs(value / middle - 1.0) for value in values), 4
-            ),
-        }
-    return report
+def phi_over_starts(seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """The same minima and the same manifold of 100 dimensions, every random start made anew."""
+    rows = []
+    for subject in (perceptron(0), convolutions(0)):
+        row: dict[str, Any] = {"model": subject.name, "parameters": subject.parameters}
+        row["starts"] = len(seeds)
+        for kind, dimensions in (("whole_space", None), ("manifold_of_100", 100)):
+            row[kind] = _spread([_phi(subject, seed, dimensions) for seed in seeds])
+        rows.append(row)
+    return rows
+
+
+def _phi(subject: Subject, start_seed: int, dimensions: int | None) -> float:
+    with subject.surface() as surface:
+        if dimensions is not None:
+            return keskar_phi(
+                surface, seed=0, start_seed=start_seed, manifold_dimensions=dimensions
+            )
+        pair = hessian_top_eigenpair(surface, seed=start_seed)
+        directions = () if pair.vector is None else (pair.vector,)
+        return keskar_phi(surface, seed=0, start_seed=start_seed, directions=directions)
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    middle = statistics.median(values)
+    return {
+        "values": [round(value, 4) for value in values],
+        "largest_relative_distance_from_median": round(
+            max(abs(value / middle - 1.0) for value in values), 4
+        ),
+    }
 
 
 def reference(subject: Subject) -> float:

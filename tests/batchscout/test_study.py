@@ -56,6 +56,7 @@ def test_the_findings_go_to_stdout_and_progress_to_stderr(
     for verdict in ("holds: The larger", "does not hold: The larger", "cannot be told: The"):
         assert verdict in shown.out
     assert "99.5 % interval -0.51 to -0.44" in shown.out.replace("\n   ", "")
+    assert "1 hold, 1 do not, 1 cannot be told" in shown.out
     assert "curves_thinned" in shown.out
     assert "train: training every batch size" in shown.err
 
@@ -161,7 +162,8 @@ def test_a_reason_that_claims_share_is_given_once() -> None:
     out = StringIO()
     found = StudySummary.read(summary(claims=[untold, untold, claim("holds")]))
     print_study(found, Console(file=out, width=100))
-    assert out.getvalue().count("cannot be told") == 2
+    assert out.getvalue().count("cannot be told: ") == 2
+    assert "1 hold, 0 do not, 2 cannot be told" in out.getvalue()
     assert out.getvalue().count("No run converged.") == 1
 
 

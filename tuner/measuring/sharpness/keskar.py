@@ -27,6 +27,7 @@ def keskar_phi(
     seed: int,
     directions: Sequence[Tensor] = (),
     manifold_dimensions: int | None = None,
+    start_seed: int | None = None,
     epsilon: float = EPSILON,
 ) -> float:
     """Measure phi = 100 (max f - f) / (1 + f) over the box |z_i| <= epsilon (|x_i| + 1).
@@ -45,9 +46,10 @@ def keskar_phi(
 
     Args:
         surface: Where to measure; its parameters are left moved.
-        seed: Of the random corner and of A.
+        seed: Of A, and of the random corner unless `start_seed` is given.
         directions: Vectors (n,) along which the loss is known to bend; not for a manifold.
         manifold_dimensions: Columns of A; None for the whole space.
+        start_seed: Of the random corner alone: A is part of what is measured, starts are not.
         epsilon: Half-width of the box.
 
     Returns:
@@ -77,7 +79,8 @@ def keskar_phi(
         return value, gradient if manifold is None else manifold.pull(gradient)
 
     top = floor
-    for start in _starts(bounds, slope, directions if manifold is None else (), seed):
+    corner = seed if start_seed is None else start_seed
+    for start in _starts(bounds, slope, directions if manifold is None else (), corner):
         end = ascend_in_box(evaluate, bounds, start, floor=floor)
         if math.isnan(end):
             return math.nan
