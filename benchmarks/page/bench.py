@@ -67,9 +67,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs
-    for script in ("install-browser", "fetch-plotly"):
-        folder = [str(BROWSER)] if script == "install-browser" else []
-        subprocess.run([ROOT / "scripts" / script, sys.executable, *folder], check=True)
+    scripts = ROOT / "scripts"
+    subprocess.run([scripts / "install-browser", sys.executable, BROWSER], check=True)
+    subprocess.run([sys.executable, scripts / "fetch-plotly"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), runs)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
